@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * chan: a typed queue of 64-bit words between any number of senders and receivers, of any kind of thread.
+ *
+ *   capacity 0      rendezvous: a send completes when a receiver has taken the word
+ *   capacity N      a send completes when the word is in the buffer; the buffer is exact
+ *
+ * Words of one sender arrive in the order sent; waiting senders, and waiting receivers, are served in the order in
+ * which they came. A handle is a word: a channel, or an lwt, can be sent over a channel by its id.
+ *
+ * Lifetime: weft_chan_create() gives one reference. Whoever keeps the handle may hold further ones; the last release
+ * closes the channel and frees it, and loses what is buffered. Senders and receivers may be counted besides: when
+ * the last counted sender is gone the channel closes (receivers drain it first), when the last counted receiver is
+ * gone senders fail at once and what is buffered is lost. Ends that nobody counted never run out.
+ *
+ * Source: Hoare's CSP by way of Newsqueak, Go and the first seed.
+ */
+#ifndef WEFT_CHAN_H
+#define WEFT_CHAN_H
+
+#include "types.h"
+
+WEFT_BEGIN
+
+#define WEFT_CHAN_MAX_CAPACITY (1u << 20)
+
+enum weft_chan_ends {
+    WEFT_CHAN_SENDER = 1,
+    WEFT_CHAN_RECEIVER = 2,
+};
+
+struct weft_chan_info {
+    uint32_t capacity;  /* words, as created */
+    uint32_t length;    /* words buffered now */
+    uint32_t sending;   /* waiting senders */
+    uint32_t receiving; /* waiting receivers */
+    uint32_t refs;      /* references held */
+    uint32_t senders;   /* counted senders */
+    uint32_t receivers; /* counted receivers */
+    uint32_t closed;    /* 1 after the close */
+    uint32_t biased;    /* 1 while one kthd alone uses it, without atomic operations */
+    uint32_t reserved;
+};
+
+/*
+ * Creates a channel; the caller holds the one reference.
+ *   out             receives the handle; set only on success
+ *   capacity        words, 0 to WEFT_CHAN_MAX_CAPACITY
+ * Errors: -EINVAL, -ENOMEM, -ENOSPC (1,048,575 channels live, or fewer where memory limits are set).
+ * Does not block.
+ */
+WEFT_API int weft_chan_create(weft_chan_t *out, uint32_t capacity);
+
+/*
+ * Sends one word.
+ *   weft_chan_send        waits until a receiver or the buffer takes it
+ *   weft_chan_send_until  the same, with a deadline
+ *   weft_chan_try_send    never waits: completes at once or not at all
+ * Errors: -EBADF, -EPIPE (closed, or no counted receiver is left), -EINTR (lwts only), -ETIMEDOUT, and for the
+ *         try-form -EAGAIN. After an error the word was not sent.
+ */
+WEFT_API int weft_chan_send(weft_chan_t chan, uint64_t value);
+WEFT_API int weft_chan_send_until(weft_chan_t chan, uint64_t value, int64_t deadline_ns);
+WEFT_API int weft_chan_try_send(weft_chan_t chan, uint64_t value);
+
+/*
+ * Receives one word into `value` (not NULL). Forms and errors as above; -EPIPE means closed and drained.
+ */
+WEFT_API int weft_chan_recv(weft_chan_t chan, uint64_t *value);
+WEFT_API int weft_chan_recv_until(weft_chan_t chan, uint64_t *value, int64_t deadline_ns);
+WEFT_API int weft_chan_try_recv(weft_chan_t chan, uint64_t *value);
+
+/*
+ * Closes the channel: every waiting and later send fails with -EPIPE; receives get what is buffered, then -EPIPE.
+ * Closing twice is harmless (0). Errors: -EBADF. Does not block.
+ */
+WEFT_API int weft_chan_close(weft_chan_t chan);
+
+/*
+ * Takes a reference, and counts the caller as a sender or receiver if `ends` says so (or-ed WEFT_CHAN_SENDER and
+ * WEFT_CHAN_RECEIVER, or 0). Errors: -EBADF, -EINVAL, -EPIPE (the end asked for has run out before), -ENOSPC (2^31
+ * references are held). Does not block.
+ */
+WEFT_API int weft_chan_retain(weft_chan_t chan, uint32_t ends);
+
+/*
+ * Gives a reference back, with the ends it was taken with. The last one frees the channel (and takes it out of its
+ * group); the last counted sender or receiver closes it as described above.
+ * Errors: -EBADF, -EINVAL (unknown end, or nobody is counted for it). Does not block.
+ */
+WEFT_API int weft_chan_release(weft_chan_t chan, uint32_t ends);
+
+/* A word that travels with the channel, for its users' own purposes (the seeds' mark); 0 at first.
+ * Errors: -EBADF, -EINVAL (value NULL). Does not block. */
+WEFT_API int weft_chan_mark_set(weft_chan_t chan, uint64_t value);
+WEFT_API int weft_chan_mark_get(weft_chan_t chan, uint64_t *value);
+
+/* What is to be known of a channel, all of one moment. Errors: -EBADF. Does not block. */
+WEFT_API int weft_chan_info(weft_chan_t chan, struct weft_chan_info *out);
+
+WEFT_END
+#endif
