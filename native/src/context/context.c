@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See context.h.
+ */
+#include "context/context.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+
+#include "base/sys.h"
+
+unsigned char context_slow_fs;
+__thread void *context_current;
+
+/* The frame of switch_x86_64.S. */
+struct frame {
+    uint32_t mxcsr;
+    uint16_t x87;
+    uint16_t unused;
+    void *r15, *r14, *r13, *r12, *rbx, *rbp;
+    void *return_address;
+};
+_Static_assert(sizeof(struct frame) == CACHE_LINE, "the assembly pushes exactly one cache line");
+
+void context_make(struct context *context, void *top, void *(*fn)(void *), void *arg, int (*end)(void *))
+{
+    struct frame *frame = (struct frame *)top - 1;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(frame->mxcsr), "=m"(frame->x87));
+    frame->r12 = arg;
+    frame->r13 = (void *)fn;
+    frame->r14 = (void *)end;
+    context->sp = frame;
+    context->fresh = 1;
+}
+
+#define HWCAP2_FSGSBASE_BIT 2      /* linux/arch/x86/include/uapi/asm/hwcap2.h */
+#define ARCH_SHSTK_STATUS_CODE 0x5005 /* linux/arch/x86/include/uapi/asm/prctl.h */
+
+const char *context_platform_problem(void)
+{
+    uint64_t shadow_stack = 0;
+    if (!raw_syscall(SYS_arch_prctl, ARCH_SHSTK_STATUS_CODE, (long)&shadow_stack, 0, 0, 0, 0) && shadow_stack)
+        return "this thread has a shadow stack (CET), which weft's context switch does not handle; "
+               "start the process with GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK";
+    const char *slow = getenv("WEFT_SLOW_FS");
+    bool forced_slow = slow && !strcmp(slow, "1");
+    if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) && !forced_slow)
+        return "this machine does not let user code set the FS base (FSGSBASE: Ivy Bridge or newer and Linux 5.9 or "
+               "newer); WEFT_SLOW_FS=1 accepts a system call per switch in its place";
+    context_slow_fs = forced_slow;
+    return NULL;
+}
