@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kthd: the run queue, the switch, and the ways an lwt becomes runnable.
+ *
+ * A kthd has one carrier, a kernel thread that runs kthd_loop() on its own stack: the scheduler's context. From there
+ * it dispatches lwts, which switch among themselves directly and come back when none is runnable, or when something
+ * is to be done that an lwt cannot do to itself: free its stack, publish it elsewhere, wake its own kernel thread.
+ *
+ * The run queue is a ring of all runnable lwts, the running one among them:
+ *
+ *         current                      yield      current = current.next: nothing is moved, nothing written
+ *            |                         block      take current out of the ring
+ *      +--> [A] --> [B] --> [C] --+    ready      insert behind current: it runs next
+ *      +--------------------------+    newcomer   insert before current: it runs last
+ *
+ * Invariants (numbers as in native/README.md):
+ *   I1  Whatever of a kthd is not SHARED is touched by its carrier only.
+ *   I2  An lwt is dispatched by the carrier of its kthd only. So a waker elsewhere may have it in hand before its
+ *       context is saved: it can only put it in the inbox, and the inbox is read after the save.
+ *   I3  An lwt that leaves its kthd, or ends, is published by the scheduler's context, after the save.
+ */
+#ifndef WEFT_SCHED_KTHD_H
+#define WEFT_SCHED_KTHD_H
+
+#include "weft/kthd.h"
+
+#include "context/overflow.h"
+#include "sched/lwt.h"
+#include "sched/timer.h"
+
+/* What the scheduler's context does for the lwt that just switched to it. */
+enum post { POST_NONE, POST_EXIT, POST_ASIDE, POST_LEAVE, POST_MIGRATE };
+
+enum carrier_state { CARRIER_NONE, CARRIER_RUNNING, CARRIER_STOPPED };
+enum closing { CLOSING_NO, CLOSING_IF_EMPTY, CLOSING_WHEN_EMPTY, CLOSING_REFUSED, CLOSING_DONE };
+
+/* An interrupt on its way to an lwt. By handle: the lwt may be gone when it arrives. */
+struct interrupt {
+    struct interrupt *next;
+    uint64_t lwt;
+};
+
+enum {
+    FRONT_STREAK = 64, /* hand-overs in a row before the queue gets its turn */
+    CLOCK_EVERY = 16,  /* turns between looks at the clock while timers are pending */
+    SECTIONS = 2,      /* biased objects an owner can be inside of at once: a channel, and its group */
+};
+
+struct weft_kthd {
+    struct slab_slot slot;
+
+    /* The owner's. */
+    SHARED(struct weft_lwt *) current CACHE_ALIGNED; /* the one that runs; NULL: the scheduler. Others read it as a hint */
+    struct list *ring;                      /* while the scheduler runs: the lwt whose turn is next; NULL: none */
+    uint64_t fs;                            /* the carrier's FS base: native lwts run on it */
+    struct timer_heap timers;
+    uint32_t front_streak;
+    uint32_t clock_in;                      /* turns until the next look at the clock */
+    SHARED(const void *) section[SECTIONS]; /* biased objects the owner is inside of; read by revokers. See bias.h */
+    SHARED(uint64_t) switches;              /* owner; read by info */
+
+    struct context context CACHE_ALIGNED;   /* the scheduler's, while an lwt runs */
+    enum post post;
+    struct weft_lwt *post_lwt;
+    struct weft_kthd *post_to;
+    struct stack_cache stacks;
+    struct slab_free *free_lwts;
+    uint32_t free_lwt_count;
+    SHARED(uint64_t) arrived;               /* lwts created here by the owner; owner, read by info */
+    SHARED(uint64_t) departed;              /* lwts that exited or moved away; likewise */
+    struct sanitized sanitized;
+
+    /* Everybody's. */
+    SHARED(struct weft_lwt *) inbox CACHE_ALIGNED; /* lwts made runnable from elsewhere; see kthd_post() */
+    SHARED(uint32_t) wake;                         /* futex: counts wake-ups of a sleeping owner */
+    SHARED(uint32_t) tid;                          /* the carrier */
+    SHARED(uint64_t) arrived_from_elsewhere;       /* counted before the push */
+    SHARED(struct interrupt *) interrupts;
+    SHARED(uint32_t) bell_rung;
+    SHARED(uint32_t) carrier;                      /* enum carrier_state; futex */
+    SHARED(uint32_t) closing;                      /* enum closing; futex */
+    struct weft_lwt *bell;                         /* stands in the inbox for "look at interrupts and closing" */
+
+    /* Constant after creation. */
+    uint32_t idle;
+    uint32_t flags;
+    int32_t cpu;
+    int64_t spin_ns;
+    pthread_t thread;
+    char name[WEFT_NAME_SIZE];
+};
+
+extern struct slab kthd_slab;
+#define KTHD_STRIDE sizeof(struct weft_kthd)
+#define KTHD_KIND 2u
+
+/*
+ * The kthd of loose lwts: none. Its inbox is never empty, so that every fast path that starts by looking at the inbox
+ * takes the slow one, without a test of its own.
+ */
+extern struct weft_kthd limbo;
+
+/* Tags in the inbox in place of a list. */
+#define INBOX_ASLEEP ((struct weft_lwt *)1) /* empty, and the owner sleeps: who replaces it must wake it */
+#define INBOX_CLOSED ((struct weft_lwt *)2) /* the kthd is gone */
+
+static inline struct weft_kthd *kthd_find(weft_kthd_t handle)
+{
+    return (struct weft_kthd *)slab_find_sized(&kthd_slab, KTHD_STRIDE, KTHD_KIND, handle.id);
+}
+
+/* The kthd whose carrier is running the caller; NULL for plain threads and loose lwts. */
+static ALWAYS_INLINE struct weft_kthd *kthd_here(const struct weft_lwt *self)
+{
+    return likely(self && self->kthd != &limbo) ? self->kthd : NULL;
+}
+
+/*
+ * Gives an lwt, which nobody else has in hand, to a kthd from elsewhere, and wakes the kthd if it sleeps.
+ * Returns 0 or -ESRCH: the kthd is closed.
+ * Release: what the caller did happens before the lwt's turn (acquire in kthd_poll).
+ */
+int kthd_post(struct weft_kthd *kthd, struct weft_lwt *lwt);
+
+/* Makes a blocked lwt, whose context.result is set, runnable, from anywhere; `here` is the caller's kthd or NULL. On
+ * its own kthd it gets the next turn, within the bound of FRONT_STREAK; or, by the second form, the last. */
+void kthd_ready(struct weft_kthd *here, struct weft_lwt *lwt);
+void kthd_ready_last(struct weft_kthd *here, struct weft_lwt *lwt);
+
+/* Takes in what came to the inbox, and fires timers that are due. Owner. */
+void kthd_poll(struct weft_kthd *kthd);
+/* The owner asks itself to look at interrupts and closing; anyone may ring. */
+void kthd_ring(struct weft_kthd *kthd);
+
+/* Whether the fast paths must let kthd_poll() look. */
+static ALWAYS_INLINE bool kthd_attention(struct weft_kthd *kthd)
+{
+    /* relaxed: kthd_poll() takes the list with acquire */
+    return load_relaxed(&kthd->inbox) != NULL || kthd->timers.count != 0;
+}
+
+/* The ring's place to count from: the running lwt, or the one that the scheduler would run next. */
+static ALWAYS_INLINE struct list *kthd_cursor(struct weft_kthd *kthd)
+{
+    struct weft_lwt *current = load_relaxed(&kthd->current); /* relaxed: our own store */
+    return likely(current != NULL) ? &current->run : kthd->ring;
+}
+
+static ALWAYS_INLINE void kthd_insert_last(struct weft_kthd *kthd, struct weft_lwt *lwt)
+{
+    struct list *cursor = kthd_cursor(kthd);
+    lwt_set_state(lwt, WEFT_LWT_READY);
+    if (likely(cursor != NULL)) {
+        list_insert_between(&lwt->run, cursor->prev, cursor);
+    } else {
+        list_init(&lwt->run);
+        kthd->ring = &lwt->run;
+    }
+}
+
+static ALWAYS_INLINE void kthd_insert_next(struct weft_kthd *kthd, struct weft_lwt *lwt)
+{
+    struct weft_lwt *current = load_relaxed(&kthd->current);
+    if (likely(current != NULL && ++kthd->front_streak < FRONT_STREAK)) {
+        lwt_set_state(lwt, WEFT_LWT_READY);
+        list_insert_between(&lwt->run, &current->run, current->run.next);
+    } else {
+        kthd->front_streak = 0;
+        kthd_insert_last(kthd, lwt);
+        if (!current && kthd->ring)
+            kthd->ring = &lwt->run; /* from the scheduler: last is before the first, so make it the first */
+    }
+}
+
+/*
+ * Everything before the exchange of stacks. The two kinds of lwt differ in whose FS base they run on. Returns, when
+ * `from` comes back, its result.
+ */
+static ALWAYS_INLINE int kthd_switch(struct weft_kthd *kthd, struct weft_lwt *from, struct weft_lwt *to)
+{
+    uint64_t fs = 0;
+    bump_owned(&kthd->switches);
+    store_relaxed(&kthd->current, to); /* relaxed: a hint, for whoever forwards a signal */
+    if (likely(from->context.fs == to->context.fs))
+        context_current_set(to); /* both native: one FS base */
+    else
+        fs = to->context.fs ? to->context.fs : kthd->fs;
+#if WEFT_SANITIZED
+    bool native = lwt_is_native(from) && lwt_is_native(to);
+    if (native)
+        sanitize_go(&from->sanitized, &to->sanitized, 0);
+    int result = context_switch(&from->context, &to->context, fs, lwt_is_native(to) ? to : NULL);
+    if (native)
+        sanitize_came(&from->sanitized, NULL);
+    return result;
+#else
+    return context_switch(&from->context, &to->context, fs, lwt_is_native(to) ? to : NULL);
+#endif
+}
+
+/* Takes the calling lwt out of the ring; the scheduler's view of the ring holds from here on. */
+static ALWAYS_INLINE void kthd_take_out(struct weft_kthd *kthd, struct weft_lwt *self)
+{
+    struct list *next = self->run.next;
+    list_unlink(&self->run);
+    kthd->ring = next == &self->run ? NULL : next;
+    store_relaxed(&kthd->current, NULL);
+}
+
+/* To the scheduler's context, which runs until it dispatches `from` again; the caller has taken itself out. */
+int kthd_switch_out(struct weft_kthd *kthd, struct weft_lwt *from);
+/* The same, leaving something to be done for `from` after the switch. */
+int kthd_switch_out_for(struct weft_kthd *kthd, struct weft_lwt *from, enum post post, struct weft_kthd *to);
+
+int kthd_block_slow(struct weft_kthd *kthd, struct weft_lwt *self);
+
+/* The calling lwt is BLOCKED: the next runnable one, or the scheduler, takes over until it is readied. */
+static ALWAYS_INLINE int kthd_block(struct weft_kthd *kthd, struct weft_lwt *self)
+{
+    struct list *next = self->run.next;
+    if (unlikely(kthd_attention(kthd) || next == &self->run))
+        return kthd_block_slow(kthd, self);
+    list_unlink(&self->run);
+    return kthd_switch(kthd, self, lwt_of_run(next));
+}
+
+#endif

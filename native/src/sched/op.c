@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for ops, and the queue of completed ones. See op.h and weft/op.h.
+ *
+ * An op with a token stays queued in `completions` until weft_op_completed() has taken its token, and only then is
+ * OP_DONE: until then its memory is in use, and its owner, polling, is told to wait.
+ */
+#include "sched/op.h"
+
+#include <errno.h>
+
+#include "sched/kthd.h"
+
+static struct {
+    SHARED(struct op *) newest;  /* completed ops with tokens, pushed by anyone */
+    SHARED(uint32_t) pushes;     /* futex */
+    SHARED(uint32_t) sleeping;   /* the reader sleeps, or is about to */
+    SHARED(uint32_t) reader;     /* there is one */
+    struct op *oldest;           /* taken from `newest`, in order; the reader's */
+} completions;
+
+static void announce(struct op *op)
+{
+    op->next = load_relaxed(&completions.newest);
+    /* seq_cst, here and where the reader goes to sleep: the push and its look at `sleeping` against the reader's
+     * mark and its look at `newest`; at least one sees the other */
+    while (!cas_seq(&completions.newest, &op->next, op))
+        ;
+    if (load_seq(&completions.sleeping)) {
+        add_relaxed(&completions.pushes, 1);
+        sys_futex_wake(&completions.pushes, 1);
+    }
+}
+
+static void complete(struct weft_kthd *here, struct op *op, bool alone)
+{
+    struct weft_lwt *lwt = op->lwt;
+    if (likely(lwt != NULL)) {
+        lwt->context.result = op->result;
+        if (alone)
+            kthd_ready(here, lwt);
+        else
+            kthd_ready_last(here, lwt);
+    } else if (op->token) {
+        announce(op);
+    } else {
+        store_release(&op->state, OP_DONE); /* pairs with the acquire in op_wait_as_thread() and weft_op_poll() */
+        sys_futex_wake(&op->state, 1);      /* the op may be gone: at worst a spurious wake-up or -EFAULT */
+    }
+}
+
+void op_complete_slow(struct weft_kthd *here, struct op *first)
+{
+    bool alone = !first->next;
+    for (struct op *op = first, *next; op; op = next) {
+        next = op->next;
+        complete(here, op, alone);
+    }
+}
+
+static bool withdraw_op(struct weft_lwt *self) { return self->op.withdraw(&self->op); }
+
+int CROSSES_SWITCH op_wait_as_lwt(struct weft_lwt *self, int what, int64_t deadline_ns)
+{
+    return likely(deadline_ns == WEFT_FOREVER) ? lwt_wait(self, (enum wait_for)what, withdraw_op)
+                                               : lwt_wait_until(self, (enum wait_for)what, withdraw_op, deadline_ns);
+}
+
+int op_wait_as_thread(struct op *op, int64_t deadline_ns)
+{
+    while (load_acquire(&op->state) != OP_DONE) {
+        int r = sys_futex_wait(&op->state, OP_QUEUED, deadline_ns);
+        if (r == -ETIMEDOUT && op->withdraw(op))
+            return -ETIMEDOUT;
+        if (r == -ETIMEDOUT)
+            deadline_ns = WEFT_FOREVER; /* it has been taken: its completion is on the way */
+    }
+    return op->result;
+}
+
+int weft_op_poll(struct weft_op *shell)
+{
+    struct op *op = (struct op *)shell;
+    return load_acquire(&op->state) == OP_DONE ? op->result : -EINPROGRESS;
+}
+
+int weft_op_wait(struct weft_op *op, int64_t deadline_ns) { return op_wait_as_thread((struct op *)op, deadline_ns); }
+
+int weft_op_cancel(struct weft_op *shell, int reason)
+{
+    struct op *op = (struct op *)shell;
+    if (reason >= 0)
+        return -EINVAL;
+    if (load_acquire(&op->state) == OP_DONE || !op->withdraw(op))
+        return -EALREADY;
+    op->result = reason;
+    store_release(&op->state, OP_DONE);
+    sys_futex_wake(&op->state, 1);
+    return 0;
+}
+
+/* --- the reader of completions --- */
+
+static void take_completions(void)
+{
+    struct op *op = exchange_acquire(&completions.newest, NULL); /* pairs with announce() */
+    while (op) { /* newest first: turn round */
+        struct op *next = op->next;
+        op->next = completions.oldest;
+        completions.oldest = op;
+        op = next;
+    }
+}
+
+static int hand_out(uint64_t *tokens, int max)
+{
+    int n = 0;
+    while (completions.oldest && n < max) {
+        struct op *op = completions.oldest;
+        completions.oldest = op->next;
+        tokens[n++] = op->token;
+        store_release(&op->state, OP_DONE); /* its memory is its owner's again */
+    }
+    return n;
+}
+
+/* Returns 0 when there may be something to take, or -ETIMEDOUT. */
+static int sleep_for_completions(int64_t deadline_ns)
+{
+    uint32_t pushes = load_acquire(&completions.pushes), awake = 0;
+    int r = 0;
+    cas_seq(&completions.sleeping, &awake, 1);
+    if (!load_seq(&completions.newest)) /* see announce() */
+        r = sys_futex_wait(&completions.pushes, pushes, deadline_ns);
+    store_relaxed(&completions.sleeping, 0); /* relaxed: at worst a wake-up too many */
+    return r == -ETIMEDOUT ? r : 0;
+}
+
+int weft_op_completed(uint64_t *tokens, int max, int64_t deadline_ns)
+{
+    uint32_t none = 0;
+    int r = 0, n = 0;
+    if (!tokens || max < 1)
+        return -EINVAL;
+    if (!cas_acq_rel(&completions.reader, &none, 1))
+        return -EBUSY;
+    while (!r) {
+        if (!completions.oldest)
+            take_completions();
+        n = hand_out(tokens, max);
+        if (n)
+            break;
+        r = sleep_for_completions(deadline_ns);
+    }
+    store_release(&completions.reader, 0);
+    return n ? n : r;
+}
