@@ -2,7 +2,9 @@
 /*
  * What the negative results mean. Codes are the system's errno values, negated:
  *
+ *     -EACCES      the function is no native code (in a Java VM)
  *     -EAGAIN      a try-form would have had to wait, or a system limit on threads is reached
+ *     -EALREADY    the operation has completed
  *     -EBADF       the channel or group handle is stale or was never one
  *     -EBUSY       somebody depends on it: lwts live on the kthd, events pend in the group, another thread is joining
  *     -EDEADLK     waiting would be waiting for oneself

@@ -119,9 +119,11 @@ WEFT_API int weft_lwt_migrate(weft_kthd_t to);
 
 /*
  * Makes the calling thread an lwt of `kthd`; returns when its first turn has come, then running on the kthd's
- * carrier. Its own kernel thread sleeps with all signals blocked until weft_lwt_leave(), passing on to the carrier
- * the signals that are sent to it by thread id. What a program keys on the kernel's thread id, affinity, nice value
- * or CPU-time clock is the carrier's in between. If the thread ends without leaving, it leaves by itself.
+ * carrier. Its own kernel thread sleeps with all signals blocked until weft_lwt_leave(). It passes on to the carrier
+ * what a JVM sends to its threads (SIGUSR2 or the signal that _JAVA_SR_SIGNUM names, SIGRTMAX-2, SIGILL); others that
+ * are sent to it by thread id stay pending until it leaves. It is woken by SIGURG. What a program keys on the kernel's
+ * thread id, affinity, nice value or CPU-time clock is the carrier's in between. If the thread ends without leaving,
+ * it leaves by itself.
  *   kthd   where it will live
  *   attr   name only; NULL for the defaults
  * Errors: -ESRCH, -EINVAL (flags or stack size given), -EPERM (an lwt or carrier already), -ENOMEM, -ENOSPC,
@@ -149,7 +151,8 @@ WEFT_API int weft_lwt_step_aside(void);
  */
 WEFT_API int weft_lwt_park(int64_t deadline_ns);
 
-/* Gives the lwt a permit; if it is parked it becomes runnable. Errors: -ESRCH. Does not block. Any thread. */
+/* Gives the lwt a permit; if it is parked it becomes runnable. Errors: -ESRCH. Does not block. Any thread. (An lwt that
+ * exits during this very call may leave its permit to a later one: unpark what is known to live.) */
 WEFT_API int weft_lwt_unpark(weft_lwt_t lwt);
 
 /* Ends the lwt's present wait in a channel, group, join or park with -EINTR; if it is not in one, its next wait ends

@@ -41,7 +41,8 @@ WEFT_API int weft_cgrp_wait_start(weft_cgrp_t cgrp, struct weft_op *op, uint64_t
 WEFT_API int weft_op_poll(struct weft_op *op);
 
 /* Sleeps in the kernel until it completes and returns its result; -ETIMEDOUT: the deadline passed and it was
- * withdrawn. Only an op that was started without token, by a plain thread or a loose lwt. */
+ * withdrawn. -EPERM: the caller is an lwt on its carrier, which must use the blocking forms. Only an op that was started
+ * without token. */
 WEFT_API int weft_op_wait(struct weft_op *op, int64_t deadline_ns);
 
 /* Withdraws the operation: 0, and it never happened; a thread in weft_op_wait() returns `reason`, a negative errno.

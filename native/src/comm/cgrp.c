@@ -120,10 +120,9 @@ static bool look_at(uint64_t chan_id, uint64_t cgrp_id, struct weft_kthd *here, 
     return ready;
 }
 
-static bool op_withdraw(struct op *op)
+static bool op_withdraw(struct op *op, struct weft_kthd *here)
 {
     struct weft_cgrp *cgrp = op->object;
-    struct weft_kthd *here = kthd_here(lwt_current());
     bool owned = bias_enter(&cgrp->bias, here, BIAS_GROUP);
     bool queued = list_linked(&op->link);
     if (queued)

@@ -95,10 +95,9 @@ static ALWAYS_INLINE int recv_now(struct weft_chan *chan, uint64_t *value, struc
 
 /* --- what waits --- */
 
-static bool op_withdraw(struct op *op)
+static bool op_withdraw(struct op *op, struct weft_kthd *here)
 {
     struct weft_chan *chan = op->object;
-    struct weft_kthd *here = kthd_here(lwt_current());
     bool owned = bias_enter(&chan->bias, here, BIAS_CHANNEL);
     bool queued = list_linked(&op->link);
     if (queued)

@@ -307,8 +307,12 @@ static bool idle(struct weft_kthd *kthd)
     fire_timers(kthd);
     if (kthd->ring)
         return false;
-    if (unlikely(load_relaxed(&kthd->closing)) && try_close(kthd))
-        return true;
+    if (unlikely(load_acquire(&kthd->closing) != CLOSING_NO)) {
+        if (try_close(kthd))
+            return true;
+        if (load_acquire(&kthd->closing) == CLOSING_IF_EMPTY)
+            answer_closing(kthd, CLOSING_REFUSED); /* something lives, or has just come */
+    }
     if (kthd->idle == WEFT_IDLE_PARK) {
         sleep_for_work(kthd);
         return false;

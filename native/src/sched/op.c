@@ -58,7 +58,8 @@ void op_complete_slow(struct weft_kthd *here, struct op *first)
     }
 }
 
-static bool withdraw_op(struct weft_lwt *self) { return self->op.withdraw(&self->op); }
+/* By a timer or an interrupt: on the lwt's own kthd, perhaps while nobody runs there. */
+static bool withdraw_op(struct weft_lwt *self) { return self->op.withdraw(&self->op, self->kthd); }
 
 int CROSSES_SWITCH op_wait_as_lwt(struct weft_lwt *self, int what, int64_t deadline_ns)
 {
@@ -70,7 +71,7 @@ int op_wait_as_thread(struct op *op, int64_t deadline_ns)
 {
     while (load_acquire(&op->state) != OP_DONE) {
         int r = sys_futex_wait(&op->state, OP_QUEUED, deadline_ns);
-        if (r == -ETIMEDOUT && op->withdraw(op))
+        if (r == -ETIMEDOUT && op->withdraw(op, NULL))
             return -ETIMEDOUT;
         if (r == -ETIMEDOUT)
             deadline_ns = WEFT_FOREVER; /* it has been taken: its completion is on the way */
@@ -84,14 +85,19 @@ int weft_op_poll(struct weft_op *shell)
     return load_acquire(&op->state) == OP_DONE ? op->result : -EINPROGRESS;
 }
 
-int weft_op_wait(struct weft_op *op, int64_t deadline_ns) { return op_wait_as_thread((struct op *)op, deadline_ns); }
+int weft_op_wait(struct weft_op *op, int64_t deadline_ns)
+{
+    if (kthd_here(lwt_current()))
+        return -EPERM; /* it would put a whole kthd to sleep */
+    return op_wait_as_thread((struct op *)op, deadline_ns);
+}
 
 int weft_op_cancel(struct weft_op *shell, int reason)
 {
     struct op *op = (struct op *)shell;
     if (reason >= 0)
         return -EINVAL;
-    if (load_acquire(&op->state) == OP_DONE || !op->withdraw(op))
+    if (load_acquire(&op->state) == OP_DONE || !op->withdraw(op, kthd_here(lwt_current())))
         return -EALREADY;
     op->result = reason;
     store_release(&op->state, OP_DONE);

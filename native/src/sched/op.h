@@ -24,7 +24,8 @@ struct op {
     uint64_t value, mark;               /* public */
     struct list link;                   /* in its object's queue; next NULL: in none. Under the object's exclusion */
     uint64_t *out;                      /* where a received word goes */
-    bool (*withdraw)(struct op *op);    /* enters the object; true: the op was queued and is not any more */
+    /* Enters the object, as `here`; true: the op was queued and is not any more. */
+    bool (*withdraw)(struct op *op, struct weft_kthd *here);
     void *object;                       /* a slab slot: its memory outlives the op */
     struct weft_lwt *lwt;               /* who waits; NULL: a thread, or nobody (token) */
     uint64_t token;
