@@ -65,8 +65,7 @@ WEFT_API int weft_kthd_create(weft_kthd_t *out, const struct weft_kthd_attr *att
 /*
  * Carries an external kthd: runs its lwts on the calling thread until it is destroyed, then returns 0. The caller's
  * name, affinity and signal stack are restored on return.
- * Errors: -ESRCH, -EINVAL (not external), -EBUSY (has a carrier), -EPERM (the caller is an lwt or carrier itself),
- *         -ENOMEM.
+ * Errors: -ESRCH, -EINVAL (not external), -EBUSY (has a carrier), -EPERM (the caller is an lwt or carrier itself).
  * Blocks. Plain threads only.
  */
 WEFT_API int weft_kthd_run(weft_kthd_t kthd);

@@ -20,7 +20,8 @@ struct slab_slot {
     uint32_t index;              /* constant once used */
 };
 
-/* A free slot: the link lies over the object's first words. Under the slab's lock, or private to a cache. */
+/* A free slot: the link lies over the object's first word, which must be one that nobody touches through a stale
+ * handle. Under the slab's lock, or private to a cache. */
 struct slab_free {
     struct slab_slot slot;
     struct slab_free *next;

@@ -25,10 +25,12 @@ enum { CGRPS = 1 << 16 };
 
 struct weft_cgrp {
     struct slab_slot slot;
-    struct bias bias;
-    struct list ready;   /* members, by weft_chan.ready */
+    struct list ready;   /* members, by weft_chan.ready. While the slot is free, its link lies here */
+    struct bias bias;    /* entered through stale handles too: nothing may lie over it */
     struct list waiters; /* ops, FIFO */
 } CACHE_ALIGNED;
+
+_Static_assert(offsetof(struct weft_cgrp, bias) >= sizeof(struct slab_free), "the link of a free slot spares the bias");
 
 #define CGRP_STRIDE (sizeof(struct weft_cgrp) / CACHE_LINE * CACHE_LINE | CACHE_LINE)
 #define CGRP_KIND 4u

@@ -32,6 +32,23 @@ static uint64_t count_chans(void) { return load_relaxed(&chans_created) - load_r
 
 /* --- the buffer --- */
 
+/* Large ones straight from the system: not touched before they are used, and given back when they are freed. */
+static bool ring_is_mapped(uint32_t capacity) { return capacity >= 8192; }
+
+static uint64_t *ring_alloc(uint32_t capacity)
+{
+    size_t bytes = capacity * sizeof(uint64_t);
+    return ring_is_mapped(capacity) ? sys_map(bytes) : sys_alloc(bytes);
+}
+
+static void ring_free(uint64_t *ring, uint32_t capacity)
+{
+    if (ring_is_mapped(capacity))
+        sys_unmap(ring, capacity * sizeof *ring);
+    else
+        sys_free(ring);
+}
+
 static ALWAYS_INLINE void ring_push(struct weft_chan *chan, uint64_t value)
 {
     uint32_t tail = chan->head + chan->length++;
@@ -398,12 +415,12 @@ int weft_chan_create(weft_chan_t *out, uint32_t capacity)
     int error = 0;
     if (!out || capacity > WEFT_CHAN_MAX_CAPACITY)
         return -EINVAL;
-    uint64_t *ring = capacity ? sys_alloc(capacity * sizeof *ring) : NULL;
+    uint64_t *ring = capacity ? ring_alloc(capacity) : NULL;
     if (capacity && !ring)
         return -ENOMEM;
     struct weft_chan *chan = (struct weft_chan *)slab_take(&chan_slab, &error);
     if (!chan) {
-        sys_free(ring);
+        ring_free(ring, capacity);
         return error;
     }
     /* A stale handle may look at the slot, and find its generation even: what it may touch is the lock. */
@@ -498,6 +515,7 @@ int weft_chan_release(weft_chan_t handle, uint32_t ends)
     ends_ran_out(chan, ends, here, &wake);
     bool last = --chan->refs == 0;
     uint64_t *ring = chan->ring;
+    uint32_t capacity = chan->capacity;
     if (last) {
         close_locked(chan, here, &wake);
         if (chan->group)
@@ -509,7 +527,7 @@ int weft_chan_release(weft_chan_t handle, uint32_t ends)
     chan_leave(chan, here, owned);
     op_complete_all(here, &wake);
     if (last) {
-        sys_free(ring);
+        ring_free(ring, capacity);
         add_relaxed(&chans_freed, 1);
         slab_put(&chan_slab, &chan->slot);
     }

@@ -13,8 +13,8 @@
 /* All of it is under the exclusion of `bias`, but for what says otherwise. */
 struct weft_chan {
     struct slab_slot slot;
-    struct bias bias;
-    uint64_t *ring;         /* capacity words; NULL for a rendezvous */
+    uint64_t *ring;         /* capacity words; NULL for a rendezvous. While the slot is free, its link lies here */
+    struct bias bias;       /* entered through stale handles too: nothing may lie over it */
     uint32_t capacity;
     uint32_t head;          /* where the next word is taken */
     uint32_t length;        /* words buffered */
@@ -32,6 +32,8 @@ struct weft_chan {
     uint32_t counted[2];    /* senders, receivers */
     uint8_t ever_counted;   /* enum weft_chan_ends */
 } CACHE_ALIGNED;
+
+_Static_assert(offsetof(struct weft_chan, bias) >= sizeof(struct slab_free), "the link of a free slot spares the bias");
 
 extern struct slab chan_slab;
 #define CHAN_STRIDE (sizeof(struct weft_chan) / CACHE_LINE * CACHE_LINE | CACHE_LINE)

@@ -17,6 +17,7 @@ enum { SIGNAL_STACK_BYTES = 256 << 10 }; /* the VM writes its crash report on it
 
 static struct {
     SHARED(bool) installed; /* written under the lock after `previous` */
+    SHARED(bool) reported;  /* an overflow: the process is to end */
     pthread_mutex_t lock;
     struct sigaction previous;
     void (*describe)(const void *owner, struct message *message);
@@ -35,25 +36,37 @@ static void report(const struct stack *stack, const void *owner)
     message_print(&m);
 }
 
+/* The default action: a fault comes again as soon as we return, a signal that was sent must be sent again. */
+static void die_of(int signal, const siginfo_t *info)
+{
+    struct sigaction fatal = {.sa_handler = SIG_DFL};
+    sigaction(signal, &fatal, NULL);
+    if (info->si_code <= 0)
+        sys_tgkill(sys_gettid(), signal);
+}
+
 static void pass_on(int signal, siginfo_t *info, void *context)
 {
-    if (watch.previous.sa_flags & SA_SIGINFO) {
+    bool sent = info->si_code <= 0;
+    if (watch.previous.sa_flags & SA_SIGINFO)
         watch.previous.sa_sigaction(signal, info, context);
-    } else if (watch.previous.sa_handler == SIG_DFL || watch.previous.sa_handler == SIG_IGN) {
-        /* a fault cannot be ignored: with the default action in place, the instruction faults again and ends us */
-        struct sigaction fatal = {.sa_handler = SIG_DFL};
-        sigaction(signal, &fatal, NULL);
-    } else {
+    else if (watch.previous.sa_handler == SIG_DFL || (watch.previous.sa_handler == SIG_IGN && !sent))
+        die_of(signal, info); /* a fault cannot be ignored */
+    else if (watch.previous.sa_handler != SIG_IGN)
         watch.previous.sa_handler(signal);
-    }
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
     const struct stack *stack = stack_containing(info->si_addr);
     void *owner = stack ? load_relaxed(&stack->owner) : NULL; /* relaxed: it is the very lwt that faulted */
-    if (owner && stack_in_guard(stack, info->si_addr))
+    if (owner && info->si_code > 0 && stack_in_guard(stack, info->si_addr)) {
+        if (exchange_acq_rel(&watch.reported, true)) {
+            die_of(signal, info); /* the handler before us came back from the first time: it cannot mend this */
+            return;
+        }
         report(stack, owner);
+    }
     pass_on(signal, info, context);
 }
 
@@ -87,18 +100,18 @@ int overflow_watch(void (*describe)(const void *owner, struct message *message))
     return r;
 }
 
-int overflow_signal_stack_on(struct overflow_signal_stack *stack)
+int overflow_signal_stack_alloc(struct overflow_signal_stack *stack)
 {
     stack->memory = sys_map(SIGNAL_STACK_BYTES);
-    if (!stack->memory)
-        return -ENOMEM;
-    stack_t fresh = {.ss_sp = stack->memory, .ss_size = SIGNAL_STACK_BYTES};
-    sigaltstack(&fresh, &stack->previous);
-    return 0;
+    return stack->memory ? 0 : -ENOMEM;
 }
 
-void overflow_signal_stack_off(struct overflow_signal_stack *stack)
+void overflow_signal_stack_free(struct overflow_signal_stack *stack) { sys_unmap(stack->memory, SIGNAL_STACK_BYTES); }
+
+void overflow_signal_stack_on(struct overflow_signal_stack *stack)
 {
-    sigaltstack(&stack->previous, NULL);
-    sys_unmap(stack->memory, SIGNAL_STACK_BYTES);
+    stack_t fresh = {.ss_sp = stack->memory, .ss_size = SIGNAL_STACK_BYTES};
+    sigaltstack(&fresh, &stack->previous);
 }
+
+void overflow_signal_stack_off(struct overflow_signal_stack *stack) { sigaltstack(&stack->previous, NULL); }

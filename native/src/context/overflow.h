@@ -17,12 +17,14 @@
  * handler. 0 or a negative errno. */
 int overflow_watch(void (*describe)(const void *owner, struct message *message));
 
-/* A signal stack for the calling thread; the old one is kept for overflow_signal_stack_off(). 0 or -ENOMEM. */
+/* A signal stack: allocated by one thread, used by another, which gets its old one back afterwards. */
 struct overflow_signal_stack {
     void *memory;
     stack_t previous;
 };
-int overflow_signal_stack_on(struct overflow_signal_stack *stack);
+int overflow_signal_stack_alloc(struct overflow_signal_stack *stack); /* 0 or -ENOMEM */
+void overflow_signal_stack_free(struct overflow_signal_stack *stack);
+void overflow_signal_stack_on(struct overflow_signal_stack *stack);
 void overflow_signal_stack_off(struct overflow_signal_stack *stack);
 
 #endif

@@ -114,21 +114,42 @@ static void fire_timers(struct weft_kthd *kthd)
     }
 }
 
-/* An interrupt reaches the lwt that it is for, or follows it to another kthd, or finds it gone. */
-static void deliver_interrupt(struct weft_kthd *kthd, struct interrupt *interrupt)
+/* An interrupt follows its lwt to another kthd. */
+static void forward_interrupt(struct weft_kthd *home, struct interrupt *interrupt)
 {
-    struct weft_lwt *lwt = lwt_find((weft_lwt_t){interrupt->lwt});
-    struct weft_kthd *home = lwt ? load_relaxed(&lwt->home) : NULL;
-    if (lwt && home != kthd) {
-        interrupt->next = load_relaxed(&home->interrupts);
-        while (!cas_acq_rel(&home->interrupts, &interrupt->next, interrupt))
-            ;
-        kthd_ring(home);
-        return;
+    interrupt->next = load_relaxed(&home->interrupts);
+    while (!cas_acq_rel(&home->interrupts, &interrupt->next, interrupt))
+        ;
+    kthd_ring(home);
+}
+
+/* First all are marked, then waits are ended: several interrupts of one lwt that come together end one wait. */
+static void deliver_interrupts(struct weft_kthd *kthd)
+{
+    struct interrupt *interrupt = exchange_acquire(&kthd->interrupts, NULL), *here = NULL; /* pairs with the push */
+    while (interrupt) {
+        struct interrupt *next = interrupt->next;
+        struct weft_lwt *lwt = lwt_find((weft_lwt_t){interrupt->lwt});
+        struct weft_kthd *home = lwt ? load_relaxed(&lwt->home) : NULL;
+        if (!lwt) {
+            sys_free(interrupt); /* it is gone */
+        } else if (home != kthd) {
+            forward_interrupt(home, interrupt);
+        } else {
+            lwt->interrupted = 1;
+            interrupt->next = here;
+            here = interrupt;
+        }
+        interrupt = next;
     }
-    if (lwt && !withdraw_wait(kthd, lwt, -EINTR))
-        lwt->interrupted = 1; /* for its next wait */
-    sys_free(interrupt);
+    while (here) {
+        struct interrupt *next = here->next;
+        struct weft_lwt *lwt = lwt_find((weft_lwt_t){here->lwt});
+        if (lwt->interrupted && withdraw_wait(kthd, lwt, -EINTR))
+            lwt->interrupted = 0;
+        sys_free(here);
+        here = next;
+    }
 }
 
 static bool kthd_is_empty(struct weft_kthd *kthd)
@@ -145,12 +166,7 @@ static void answer_closing(struct weft_kthd *kthd, enum closing answer)
 static void answer_bell(struct weft_kthd *kthd)
 {
     exchange_acq_rel(&kthd->bell_rung, 0); /* first, so that who asks from now on rings again */
-    struct interrupt *interrupt = exchange_acquire(&kthd->interrupts, NULL);
-    while (interrupt) {
-        struct interrupt *next = interrupt->next;
-        deliver_interrupt(kthd, interrupt);
-        interrupt = next;
-    }
+    deliver_interrupts(kthd);
     if (load_acquire(&kthd->closing) == CLOSING_IF_EMPTY && !kthd_is_empty(kthd))
         answer_closing(kthd, CLOSING_REFUSED);
 }
@@ -353,14 +369,11 @@ static void drain_caches(struct weft_kthd *kthd)
 }
 
 /* The calling thread carries the kthd until it closes. */
-static int carry(struct weft_kthd *kthd)
+static void carry(struct weft_kthd *kthd)
 {
-    struct overflow_signal_stack signal_stack;
     char old_name[16] = "";
     struct sys_cpus old_cpus, cpus = {{0}};
-    int r = overflow_signal_stack_on(&signal_stack);
-    if (r)
-        return r;
+    overflow_signal_stack_on(&kthd->signal_stack);
     raw_syscall(SYS_prctl, PR_GET_NAME, (long)old_name, 0, 0, 0, 0);
     name_thread(kthd->name);
     bool pinned = kthd->cpu >= 0 && !sys_affinity_get(&old_cpus);
@@ -377,8 +390,7 @@ static int carry(struct weft_kthd *kthd)
     if (pinned)
         sys_affinity_set(&old_cpus);
     name_thread(old_name);
-    overflow_signal_stack_off(&signal_stack);
-    return 0;
+    overflow_signal_stack_off(&kthd->signal_stack);
 }
 
 static void stop_carrying(struct weft_kthd *kthd)
@@ -400,8 +412,7 @@ static void *carrier_main(void *arg)
     kthd->sanitized.bottom = bottom;
     kthd->sanitized.size = size;
 #endif
-    int r = carry(kthd);
-    invariant(r == 0, "a carrier has a signal stack");
+    carry(kthd);
     stop_carrying(kthd);
     return NULL;
 }
@@ -418,12 +429,9 @@ int weft_kthd_run(weft_kthd_t handle)
     uint32_t expected = CARRIER_NONE;
     if (!cas_acq_rel(&kthd->carrier, &expected, CARRIER_RUNNING))
         return -EBUSY;
-    int r = carry(kthd);
-    if (r)
-        store_release(&kthd->carrier, CARRIER_NONE);
-    else
-        stop_carrying(kthd);
-    return r;
+    carry(kthd);
+    stop_carrying(kthd);
+    return 0;
 }
 
 /* --- creation and destruction --- */
@@ -477,8 +485,32 @@ static void kthd_dispose(struct weft_kthd *kthd)
         sys_free(interrupt);
         interrupt = next;
     }
+    overflow_signal_stack_free(&kthd->signal_stack);
     slab_put(&lwt_slab, &kthd->bell->slot);
     slab_put(&kthd_slab, &kthd->slot);
+}
+
+/* A kthd with all that its carrier will need, so that carrying cannot fail. */
+static struct weft_kthd *kthd_new(const struct weft_kthd_attr *attr, int *error)
+{
+    struct overflow_signal_stack signal_stack;
+    *error = overflow_signal_stack_alloc(&signal_stack);
+    if (*error)
+        return NULL;
+    struct weft_lwt *bell = lwt_alloc(NULL, error);
+    if (!bell)
+        goto no_bell;
+    struct weft_kthd *kthd = (struct weft_kthd *)slab_take(&kthd_slab, error);
+    if (!kthd)
+        goto no_kthd;
+    kthd_init(kthd, attr, bell);
+    kthd->signal_stack = signal_stack;
+    return kthd;
+no_kthd:
+    slab_put(&lwt_slab, &bell->slot);
+no_bell:
+    overflow_signal_stack_free(&signal_stack);
+    return NULL;
 }
 
 int weft_kthd_create(weft_kthd_t *out, const struct weft_kthd_attr *attr)
@@ -492,15 +524,9 @@ int weft_kthd_create(weft_kthd_t *out, const struct weft_kthd_attr *attr)
         return error;
     if (context_platform_problem())
         return -ENOTSUP;
-    struct weft_lwt *bell = lwt_alloc(NULL, &error);
-    if (!bell)
+    struct weft_kthd *kthd = kthd_new(attr, &error);
+    if (!kthd)
         return error;
-    struct weft_kthd *kthd = (struct weft_kthd *)slab_take(&kthd_slab, &error);
-    if (!kthd) {
-        slab_put(&lwt_slab, &bell->slot);
-        return error;
-    }
-    kthd_init(kthd, attr, bell);
     slab_revive(&kthd->slot);
     weft_kthd_t handle = {slab_handle(&kthd_slab, &kthd->slot)};
     if (!(attr->flags & WEFT_KTHD_EXTERNAL)) {

@@ -87,6 +87,7 @@ struct weft_kthd {
     int32_t cpu;
     int64_t spin_ns;
     pthread_t thread;
+    struct overflow_signal_stack signal_stack; /* the carrier's */
     char name[WEFT_NAME_SIZE];
 };
 
