@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #ifdef WEFT_FAULT_SEAM
 #include "base/atomic.h"
 
@@ -74,13 +76,14 @@ int sys_futex_wait(const void *word, uint32_t expected, int64_t deadline_ns)
 {
     /* FUTEX_WAIT_BITSET, because its time-out is absolute and monotonic: futex(2) */
     struct timespec deadline = {deadline_ns / 1000000000, deadline_ns % 1000000000};
-    int fault = sys_fault(SYS_KIND_FUTEX);
-    if (fault)
-        return fault;
     if (deadline_ns < 0)
         return -ETIMEDOUT;
-    return (int)raw_syscall(SYS_futex, (long)word, FUTEX_WAIT_BITSET_PRIVATE, (long)expected,
-                            deadline_ns == INT64_MAX ? 0 : (long)&deadline, 0, FUTEX_BITSET_MATCH_ANY);
+    int r = sys_fault(SYS_KIND_FUTEX);
+    if (!r)
+        r = (int)raw_syscall(SYS_futex, (long)word, FUTEX_WAIT_BITSET_PRIVATE, (long)expected,
+                             deadline_ns == INT64_MAX ? 0 : (long)&deadline, 0, FUTEX_BITSET_MATCH_ANY);
+    /* signals may keep coming faster than we get to sleep: the deadline holds all the same */
+    return r && deadline_ns != INT64_MAX && clock_now_ns() >= deadline_ns ? -ETIMEDOUT : r;
 }
 
 void sys_futex_wake(const void *word, int count)

@@ -15,24 +15,13 @@
 unsigned char context_slow_fs;
 __thread void *context_current;
 
-/* The frame of switch_x86_64.S. */
-struct frame {
-    uint32_t mxcsr;
-    uint16_t x87;
-    uint16_t unused;
-    void *r15, *r14, *r13, *r12, *rbx, *rbp;
-    void *return_address;
-};
-_Static_assert(sizeof(struct frame) == CACHE_LINE, "the assembly pushes exactly one cache line");
-
 void context_make(struct context *context, void *top, void *(*fn)(void *), void *arg, int (*end)(void *))
 {
-    struct frame *frame = (struct frame *)top - 1;
-    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(frame->mxcsr), "=m"(frame->x87));
-    frame->r12 = arg;
-    frame->r13 = (void *)fn;
-    frame->r14 = (void *)end;
-    context->sp = frame;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(context->mxcsr), "=m"(context->x87));
+    context->sp = top;
+    context->r12 = arg;
+    context->r13 = (void *)fn;
+    context->r14 = (void *)end;
     context->fresh = 1;
 }
 

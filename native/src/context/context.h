@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * context: a suspended flow of control, which is a stack pointer with a frame on it (see switch_x86_64.S). Owns the
- * thread-local word that says who runs on this FS base. Knows nothing of lwts.
+ * context: a suspended flow of control (see switch_x86_64.S). Owns the thread-local word that says who runs on this FS base. Knows nothing of lwts.
  */
 #ifndef WEFT_CONTEXT_CONTEXT_H
 #define WEFT_CONTEXT_CONTEXT_H
@@ -11,16 +10,22 @@
 
 #include "base/compiler.h"
 
-/* A flow of control. The assembly knows the first three fields by their offsets. */
+/* A flow of control, while it is suspended. The assembly knows the fields by their offsets. */
 struct context {
-    void *sp;        /* saved stack pointer, while suspended */
-    uint64_t fs;     /* its own FS base; 0: it runs on its carrier's */
+    void *sp;        /* its stack pointer */
+    uint64_t fs;     /* its own FS base; 0: it runs on its carrier's. Constant */
     int32_t result;  /* what the switch returns to it when it comes back; written by whoever brings it back */
     uint8_t fresh;   /* it has not run yet */
     uint8_t tags[3]; /* not used here: room for its owner, in the same cache line */
+    uint32_t mxcsr;  /* control words of the floating-point units */
+    uint16_t x87;
+    uint16_t unused;
+    void *rbx, *rbp, *r12, *r13, *r14, *r15;
 };
 _Static_assert(offsetof(struct context, sp) == 0 && offsetof(struct context, result) == 16 &&
-               offsetof(struct context, fresh) == 20, "as the assembly has it");
+               offsetof(struct context, fresh) == 20 && offsetof(struct context, mxcsr) == 24 &&
+               offsetof(struct context, x87) == 28 && offsetof(struct context, rbx) == 32 &&
+               offsetof(struct context, r15) == 72, "as the assembly has it");
 
 /* Resumes `to`, a native context on the same carrier, and forgets the caller. To be called last, so as to be jumped to.
  * (Not declared as never returning: compilers make calls to such functions real calls.) */

@@ -64,7 +64,7 @@ static void adoption_init(void)
 {
     const char *custom = getenv("_JAVA_SR_SIGNUM"); /* as HotSpot reads it */
     int suspend = custom ? atoi(custom) : 0;
-    if (suspend <= SIGSEGV || suspend >= 64)
+    if (suspend <= SIGSEGV || suspend > 64)
         suspend = SIGUSR2;
     adoption.awaited = signal_bit(SIGNAL_WAKE) | signal_bit(suspend) | signal_bit(SIGNAL_IO_INTERRUPT) |
                        signal_bit(SIGILL);
@@ -168,12 +168,6 @@ int weft_lwt_step_aside(void)
 
 /* --- adopt and leave --- */
 
-static void dispose(struct weft_lwt *lwt)
-{
-    stack_put(NULL, lwt->stack);
-    lwt_free(NULL, lwt);
-}
-
 int CROSSES_SWITCH weft_lwt_adopt(weft_kthd_t handle, const struct weft_lwt_attr *attr)
 {
     if (lwt_current())
@@ -189,17 +183,18 @@ int CROSSES_SWITCH weft_lwt_adopt(weft_kthd_t handle, const struct weft_lwt_attr
     if (adoption.error)
         return adoption.error;
 
-    int error = 0;
+    int error = kthd_arrive(kthd, handle.id);
+    if (error)
+        return error;
     struct weft_lwt *lwt = lwt_alloc(NULL, &error);
     if (!lwt)
-        return error;
+        goto no_lwt;
     lwt->stack = stack_take(NULL, 0, &error);
-    if (!lwt->stack || (error = -pthread_setspecific(adoption.key, lwt))) {
-        if (lwt->stack)
-            stack_put(NULL, lwt->stack);
-        slab_put(&lwt_slab, &lwt->slot);
-        return error;
-    }
+    if (!lwt->stack)
+        goto no_stack;
+    error = -pthread_setspecific(adoption.key, lwt);
+    if (error)
+        goto no_net;
     lwt->context.fs = context_fs();
     lwt->kthd = kthd;
     store_relaxed(&lwt->home, kthd);
@@ -218,18 +213,22 @@ int CROSSES_SWITCH weft_lwt_adopt(weft_kthd_t handle, const struct weft_lwt_attr
 
     context_current_set(lwt);
     lwt->own_mask = sys_sigmask_set(~(uint64_t)0);
-    add_relaxed(&kthd->arrived_from_elsewhere, 1);
     context_switch(&lwt->context, &lwt->park, 0, NULL);
     if (likely(!lwt->refused))
         return 0;
 
     /* The kthd closed under us: still on the own kernel thread. */
     error = lwt->refused;
-    sub_acq_rel(&kthd->arrived_from_elsewhere, 1);
     context_current_set(NULL);
     sys_sigmask_set(lwt->own_mask);
     pthread_setspecific(adoption.key, NULL);
-    dispose(lwt);
+    slab_retire(&lwt->slot);
+no_net:
+    stack_put(NULL, lwt->stack);
+no_stack:
+    slab_put(&lwt_slab, &lwt->slot);
+no_lwt:
+    kthd_arrive_not(kthd);
     return error;
 }
 
@@ -245,7 +244,7 @@ int CROSSES_SWITCH weft_lwt_leave(void)
     if (!self || lwt_is_native(self))
         return -EPERM;
     if (self->kthd == &limbo) {
-        sub_acq_rel(&load_relaxed(&self->home)->arrived_from_elsewhere, 1);
+        kthd_arrive_not(load_relaxed(&self->home));
         kthd_ring(load_relaxed(&self->home)); /* it may be waiting to close */
     } else {
         kthd_switch_out_for(self->kthd, self, POST_LEAVE, NULL);
@@ -253,6 +252,7 @@ int CROSSES_SWITCH weft_lwt_leave(void)
     }
     context_current_set(NULL);
     pthread_setspecific(adoption.key, NULL);
-    dispose(self);
+    stack_put(NULL, self->stack);
+    lwt_free(NULL, self);
     return 0;
 }

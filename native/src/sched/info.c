@@ -37,7 +37,7 @@ static void count(struct weft_info *out, const struct weft_kthd *only)
     for (uint32_t i = 1; (slot = slab_at(&kthd_slab, i)); i++) {
         const struct weft_kthd *kthd = (const struct weft_kthd *)slot;
         if (!only || kthd == only)
-            out->switches += load_relaxed(&kthd->switches);
+            out->switches += kthd_switches(kthd);
     }
     out->channels = info_count_channels ? info_count_channels() : 0;
 }

@@ -42,6 +42,23 @@ struct weft_kthd limbo = {.inbox = {INBOX_CLOSED}};
 
 /* --- becoming runnable --- */
 
+/*
+ * A kthd may close, and its slot be reused, between finding it by a handle and pushing to its inbox. So who comes from
+ * elsewhere is counted first, and then looks at the generation once more; and who destroys a kthd changes the generation
+ * first, and then waits until nobody is counted: sequentially consistent on both sides, so one sees the other. The
+ * counters are never reset: one who finds the generation changed takes back his count from whoever has the slot then.
+ */
+int kthd_arrive(struct weft_kthd *kthd, uint64_t handle)
+{
+    atomic_fetch_add_explicit(&kthd->arrived_from_elsewhere.shared_, 1, memory_order_seq_cst);
+    if (likely(load_seq(&kthd->slot.generation) == (uint32_t)(handle >> 32)))
+        return 0;
+    kthd_arrive_not(kthd);
+    return -ESRCH;
+}
+
+void kthd_arrive_not(struct weft_kthd *kthd) { sub_acq_rel(&kthd->arrived_from_elsewhere, 1); }
+
 int kthd_post(struct weft_kthd *kthd, struct weft_lwt *lwt)
 {
     struct weft_lwt *head = load_relaxed(&kthd->inbox);
@@ -103,7 +120,6 @@ static bool withdraw_wait(struct weft_kthd *kthd, struct weft_lwt *lwt, int reas
 
 static void fire_timers(struct weft_kthd *kthd)
 {
-    kthd->clock_in = CLOCK_EVERY;
     if (!kthd->timers.count)
         return;
     int64_t now = clock_now_ns();
@@ -123,16 +139,32 @@ static void forward_interrupt(struct weft_kthd *home, struct interrupt *interrup
     kthd_ring(home);
 }
 
-/* First all are marked, then waits are ended: several interrupts of one lwt that come together end one wait. */
+/*
+ * The lwt of an interrupt if it lives, and has not ended. One that has may be joined, and its block given to another,
+ * by a thread elsewhere at any moment: so its state is read first and its generation looked at again after.
+ */
+static struct weft_lwt *interrupted_lwt(const struct interrupt *interrupt, struct weft_kthd **home)
+{
+    struct weft_lwt *lwt = lwt_find((weft_lwt_t){interrupt->lwt});
+    if (!lwt)
+        return NULL;
+    bool ended = lwt_state(lwt) == WEFT_LWT_ZOMBIE;
+    *home = load_relaxed(&lwt->home);
+    atomic_thread_fence(memory_order_acquire); /* the two loads above before the one below */
+    return !ended && slab_alive(&lwt->slot, interrupt->lwt) ? lwt : NULL;
+}
+
+/* First all are marked, then waits are ended: several interrupts of one lwt that come together end one wait. Nothing
+ * ends in between, for it would end here. */
 static void deliver_interrupts(struct weft_kthd *kthd)
 {
     struct interrupt *interrupt = exchange_acquire(&kthd->interrupts, NULL), *here = NULL; /* pairs with the push */
     while (interrupt) {
         struct interrupt *next = interrupt->next;
-        struct weft_lwt *lwt = lwt_find((weft_lwt_t){interrupt->lwt});
-        struct weft_kthd *home = lwt ? load_relaxed(&lwt->home) : NULL;
+        struct weft_kthd *home;
+        struct weft_lwt *lwt = interrupted_lwt(interrupt, &home);
         if (!lwt) {
-            sys_free(interrupt); /* it is gone */
+            sys_free(interrupt);
         } else if (home != kthd) {
             forward_interrupt(home, interrupt);
         } else {
@@ -145,7 +177,7 @@ static void deliver_interrupts(struct weft_kthd *kthd)
     while (here) {
         struct interrupt *next = here->next;
         struct weft_lwt *lwt = lwt_find((weft_lwt_t){here->lwt});
-        if (lwt->interrupted && withdraw_wait(kthd, lwt, -EINTR))
+        if (lwt && lwt->interrupted && withdraw_wait(kthd, lwt, -EINTR)) /* NULL: loose, and has left */
             lwt->interrupted = 0;
         sys_free(here);
         here = next;
@@ -193,11 +225,26 @@ static void take_inbox(struct weft_kthd *kthd)
     }
 }
 
+uint64_t kthd_switches(const struct weft_kthd *kthd)
+{
+    return load_relaxed(&kthd->switches) + (uint64_t)(load_relaxed(&kthd->turns_given) - load_relaxed(&kthd->turns));
+}
+
+void kthd_set_turns(struct weft_kthd *kthd)
+{
+    store_relaxed(&kthd->switches, kthd_switches(kthd));
+    int32_t turns = kthd->timers.count ? CLOCK_EVERY : TURNS;
+    store_relaxed(&kthd->turns_given, turns);
+    store_relaxed(&kthd->turns, turns);
+}
+
 void kthd_poll(struct weft_kthd *kthd)
 {
     take_inbox(kthd);
-    if (kthd->timers.count && --kthd->clock_in == 0)
+    if (load_relaxed(&kthd->turns) <= 0) {
         fire_timers(kthd);
+        kthd_set_turns(kthd);
+    }
 }
 
 /* --- the scheduler's context --- */
@@ -240,7 +287,7 @@ int CROSSES_SWITCH kthd_block_slow(struct weft_kthd *kthd, struct weft_lwt *self
 static void CROSSES_SWITCH dispatch(struct weft_kthd *kthd, struct weft_lwt *lwt)
 {
     bool native = lwt_is_native(lwt);
-    bump_owned(&kthd->switches);
+    store_relaxed(&kthd->turns, load_relaxed(&kthd->turns) - 1);
     store_relaxed(&kthd->current, lwt);
     if (native) {
         context_current_set(lwt);
@@ -255,12 +302,11 @@ static void post_migrate(struct weft_kthd *kthd, struct weft_lwt *lwt, struct we
 {
     lwt->kthd = to;
     store_relaxed(&lwt->home, to);
-    add_relaxed(&to->arrived_from_elsewhere, 1);
     if (likely(kthd_post(to, lwt) == 0)) {
         bump_owned(&kthd->departed);
         return;
     }
-    sub_acq_rel(&to->arrived_from_elsewhere, 1); /* closed meanwhile: it stays, and is told */
+    kthd_arrive_not(to); /* closed meanwhile: it stays, and is told */
     lwt->kthd = kthd;
     store_relaxed(&lwt->home, kthd);
     lwt->refused = -ESRCH;
@@ -342,8 +388,7 @@ static bool idle(struct weft_kthd *kthd)
 static void kthd_loop(struct weft_kthd *kthd)
 {
     for (;;) {
-        if (kthd_attention(kthd))
-            kthd_poll(kthd);
+        kthd_poll(kthd);
         if (kthd->ring) {
             dispatch(kthd, lwt_of_run(kthd->ring));
             after_dispatch(kthd);
@@ -462,10 +507,21 @@ int weft_platform_check(char *buf, size_t size_bytes)
     return problem ? -ENOTSUP : 0;
 }
 
+/* Field by field: what others may touch by stale handles (inbox, counters, sections) is never in disorder. */
 static void kthd_init(struct weft_kthd *kthd, const struct weft_kthd_attr *attr, struct weft_lwt *bell)
 {
-    memset((char *)kthd + sizeof kthd->slot, 0, sizeof *kthd - sizeof kthd->slot);
-    kthd->clock_in = CLOCK_EVERY;
+    store_relaxed(&kthd->current, NULL);
+    kthd->ring = NULL;
+    kthd->timers = (struct timer_heap){.root = NULL};
+    kthd->front_streak = 0;
+    kthd->post = POST_NONE;
+    store_relaxed(&kthd->switches, 0);
+    store_relaxed(&kthd->turns, 0);
+    store_relaxed(&kthd->turns_given, 0);
+    store_relaxed(&kthd->bell_rung, 0);
+    store_relaxed(&kthd->carrier, CARRIER_NONE);
+    store_relaxed(&kthd->closing, CLOSING_NO);
+    kthd_set_turns(kthd);
     kthd->bell = bell;
     kthd->idle = attr->idle;
     kthd->flags = attr->flags;
@@ -475,10 +531,15 @@ static void kthd_init(struct weft_kthd *kthd, const struct weft_kthd_attr *attr,
         snprintf(kthd->name, sizeof kthd->name, "%s", attr->name);
     else
         snprintf(kthd->name, sizeof kthd->name, "kthd-%u", kthd->slot.index);
+    store_release(&kthd->inbox, NULL); /* it was CLOSED, or has never been used */
 }
 
+/* After the generation was changed: once nobody is on the way to it any more, the slot may be reused. */
 static void kthd_dispose(struct weft_kthd *kthd)
 {
+    atomic_thread_fence(memory_order_seq_cst); /* the generation's change before the look at the counters */
+    while (!kthd_is_empty(kthd))
+        sys_yield();
     struct interrupt *interrupt = exchange_acquire(&kthd->interrupts, NULL);
     while (interrupt) {
         struct interrupt *next = interrupt->next;

@@ -43,6 +43,7 @@ struct interrupt {
 enum {
     FRONT_STREAK = 64, /* hand-overs in a row before the queue gets its turn */
     CLOCK_EVERY = 16,  /* turns between looks at the clock while timers are pending */
+    TURNS = 1 << 20,   /* between two counts of them otherwise */
     SECTIONS = 2,      /* biased objects an owner can be inside of at once: a channel, and its group */
 };
 
@@ -55,14 +56,15 @@ struct weft_kthd {
     uint64_t fs;                            /* the carrier's FS base: native lwts run on it */
     struct timer_heap timers;
     uint32_t front_streak;
-    uint32_t clock_in;                      /* turns until the next look at the clock */
+    SHARED(int32_t) turns;                  /* until kthd_poll() has to look whatever the inbox says; owner, read by info */
+    SHARED(int32_t) turns_given;            /* what `turns` was set to last; likewise */
     SHARED(const void *) section[SECTIONS]; /* biased objects the owner is inside of; read by revokers. See bias.h */
-    SHARED(uint64_t) switches;              /* owner; read by info */
+    SHARED(uint64_t) switches;              /* turns used up before that; owner, read by info */
 
     struct context context CACHE_ALIGNED;   /* the scheduler's, while an lwt runs */
     enum post post;
     struct weft_lwt *post_lwt;
-    struct weft_kthd *post_to;
+    struct weft_kthd *post_to;              /* where the lwt goes, which has arrived there already */
     struct stack_cache stacks;
     struct slab_free *free_lwts;
     uint32_t free_lwt_count;
@@ -74,7 +76,7 @@ struct weft_kthd {
     SHARED(struct weft_lwt *) inbox CACHE_ALIGNED; /* lwts made runnable from elsewhere; see kthd_post() */
     SHARED(uint32_t) wake;                         /* futex: counts wake-ups of a sleeping owner */
     SHARED(uint32_t) tid;                          /* the carrier */
-    SHARED(uint64_t) arrived_from_elsewhere;       /* counted before the push */
+    SHARED(uint64_t) arrived_from_elsewhere;       /* counted before the push; see kthd_arrive() */
     SHARED(struct interrupt *) interrupts;
     SHARED(uint32_t) bell_rung;
     SHARED(uint32_t) carrier;                      /* enum carrier_state; futex */
@@ -117,6 +119,13 @@ static ALWAYS_INLINE struct weft_kthd *kthd_here(const struct weft_lwt *self)
 }
 
 /*
+ * Counts an lwt that is about to come from elsewhere: the kthd does not close on it. `handle` is the one that `kthd`
+ * was found by. 0, or -ESRCH: it is gone. To be followed by kthd_post(), and undone by kthd_arrive_not().
+ */
+int kthd_arrive(struct weft_kthd *kthd, uint64_t handle);
+void kthd_arrive_not(struct weft_kthd *kthd);
+
+/*
  * Gives an lwt, which nobody else has in hand, to a kthd from elsewhere, and wakes the kthd if it sleeps.
  * Returns 0 or -ESRCH: the kthd is closed.
  * Release: what the caller did happens before the lwt's turn (acquire in kthd_poll).
@@ -130,14 +139,19 @@ void kthd_ready_last(struct weft_kthd *here, struct weft_lwt *lwt);
 
 /* Takes in what came to the inbox, and fires timers that are due. Owner. */
 void kthd_poll(struct weft_kthd *kthd);
+/* Counts the turns used up and gives new ones: few while timers are pending. Owner. */
+void kthd_set_turns(struct weft_kthd *kthd);
+/* Turns used up so far. Anyone: a figure, not exact. */
+uint64_t kthd_switches(const struct weft_kthd *kthd);
 /* The owner asks itself to look at interrupts and closing; anyone may ring. */
 void kthd_ring(struct weft_kthd *kthd);
 
-/* Whether the fast paths must let kthd_poll() look. */
+/* Whether the fast paths must let kthd_poll() look. Called once per turn: it counts them, too. */
 static ALWAYS_INLINE bool kthd_attention(struct weft_kthd *kthd)
 {
-    /* relaxed: kthd_poll() takes the list with acquire */
-    return load_relaxed(&kthd->inbox) != NULL || kthd->timers.count != 0;
+    int32_t turns = load_relaxed(&kthd->turns) - 1;
+    store_relaxed(&kthd->turns, turns);
+    return turns <= 0 || load_relaxed(&kthd->inbox) != NULL; /* relaxed: kthd_poll() takes the list with acquire */
 }
 
 /* The ring's place to count from: the running lwt, or the one that the scheduler would run next. */
@@ -180,22 +194,26 @@ static ALWAYS_INLINE void kthd_insert_next(struct weft_kthd *kthd, struct weft_l
 static ALWAYS_INLINE int kthd_switch(struct weft_kthd *kthd, struct weft_lwt *from, struct weft_lwt *to)
 {
     uint64_t fs = 0;
-    bump_owned(&kthd->switches);
     store_relaxed(&kthd->current, to); /* relaxed: a hint, for whoever forwards a signal */
-    if (likely(from->context.fs == to->context.fs))
-        context_current_set(to); /* both native: one FS base */
-    else
-        fs = to->context.fs ? to->context.fs : kthd->fs;
-#if WEFT_SANITIZED
-    bool native = lwt_is_native(from) && lwt_is_native(to);
-    if (native)
+#if !WEFT_SANITIZED
+    if (likely(from->context.fs == to->context.fs)) { /* both native: one FS base */
+        context_current_set(to);
+        return context_switch(&from->context, &to->context, 0, NULL);
+    }
+    fs = to->context.fs ? to->context.fs : kthd->fs;
+    return context_switch(&from->context, &to->context, fs, to->context.fs ? NULL : to);
+#else
+    bool both = lwt_is_native(from) && lwt_is_native(to);
+    if (both) {
+        context_current_set(to);
         sanitize_go(&from->sanitized, &to->sanitized, 0);
-    int result = context_switch(&from->context, &to->context, fs, lwt_is_native(to) ? to : NULL);
-    if (native)
+    } else {
+        fs = to->context.fs ? to->context.fs : kthd->fs;
+    }
+    int result = context_switch(&from->context, &to->context, fs, to->context.fs ? NULL : to);
+    if (both)
         sanitize_came(&from->sanitized, NULL);
     return result;
-#else
-    return context_switch(&from->context, &to->context, fs, lwt_is_native(to) ? to : NULL);
 #endif
 }
 

@@ -153,15 +153,15 @@ int weft_lwt_create(weft_lwt_t *out, weft_kthd_t handle, void *(*fn)(void *), vo
     }
     if (unlikely(!kthd))
         return -ESRCH;
+    if (unlikely(kthd != here) && (error = kthd_arrive(kthd, handle.id ? handle.id : slab_handle(&kthd_slab, &kthd->slot))))
+        return error;
 
     struct weft_lwt *lwt = lwt_alloc(here, &error);
     if (unlikely(!lwt))
-        return error;
+        goto no_lwt;
     lwt->stack = stack_take(here ? &here->stacks : NULL, size_class, &error);
-    if (unlikely(!lwt->stack)) {
-        lwt_recycle(here, lwt);
-        return error;
-    }
+    if (unlikely(!lwt->stack))
+        goto no_stack;
     lwt_init(lwt, kthd, attr);
 #if WEFT_SANITIZED
     lwt->fn = fn;
@@ -174,23 +174,27 @@ int weft_lwt_create(weft_lwt_t *out, weft_kthd_t handle, void *(*fn)(void *), vo
     sanitize_begin(&lwt->sanitized, stack_bottom(lwt->stack), stack_usable_bytes(lwt->stack));
     weft_lwt_t born = lwt_give_birth(lwt, attr && attr->flags & WEFT_LWT_DETACHED);
     if (out)
-        *out = born;
+        *out = born; /* before it can run */
     if (likely(kthd == here)) {
         bump_owned(&kthd->arrived);
         kthd_insert_last(kthd, lwt);
         return 0;
     }
-    add_relaxed(&kthd->arrived_from_elsewhere, 1); /* before the push: the kthd does not close on it */
-    if (unlikely(kthd_post(kthd, lwt))) {
-        sub_acq_rel(&kthd->arrived_from_elsewhere, 1);
-        sanitize_end(&lwt->sanitized);
-        stack_put(here ? &here->stacks : NULL, lwt->stack);
-        lwt_free(here, lwt);
-        if (out)
-            *out = (weft_lwt_t){0};
-        return -ESRCH;
-    }
-    return 0;
+    error = kthd_post(kthd, lwt);
+    if (likely(!error))
+        return 0;
+
+    if (out)
+        *out = (weft_lwt_t){0};
+    slab_retire(&lwt->slot);
+    sanitize_end(&lwt->sanitized);
+    stack_put(here ? &here->stacks : NULL, lwt->stack);
+no_stack:
+    lwt_recycle(here, lwt);
+no_lwt:
+    if (kthd != here)
+        kthd_arrive_not(kthd);
+    return error;
 }
 
 /* --- the end --- */
@@ -211,7 +215,7 @@ static int exit_to_joiner(struct weft_kthd *kthd, struct weft_lwt *self, struct 
         joiner->run.prev->next = &joiner->run;
         joiner->run.next->prev = &joiner->run;
     }
-    bump_owned(&kthd->switches);
+    store_relaxed(&kthd->turns, load_relaxed(&kthd->turns) - 1);
     store_relaxed(&kthd->current, joiner);
     context_current_set(joiner);
     return context_jump(&joiner->context); /* who frees our stack, and us: see reap() */
@@ -422,8 +426,10 @@ int lwt_wait_until(struct weft_lwt *self, enum wait_for what, bool (*withdraw)(s
 {
     struct weft_kthd *kthd = self->kthd;
     struct timer timer = {.deadline_ns = deadline_ns < 0 ? 0 : deadline_ns, .lwt = self};
-    if (deadline_ns != WEFT_FOREVER)
+    if (deadline_ns != WEFT_FOREVER) {
         timer_add(&kthd->timers, &timer);
+        kthd_set_turns(kthd); /* it is looked for from now on */
+    }
     int r = lwt_wait(self, what, withdraw);
     if (deadline_ns != WEFT_FOREVER && timer.deadline_ns != TIMER_FIRED)
         timer_remove(&kthd->timers, &timer);
@@ -438,6 +444,8 @@ static ALWAYS_INLINE void yield_in_ring(struct weft_kthd *kthd, struct weft_lwt 
     struct list *next = self->run.next;
     if (likely(next != &self->run))
         kthd_switch(kthd, self, lwt_of_run(next));
+    else
+        store_relaxed(&kthd->turns, load_relaxed(&kthd->turns) + 1); /* alone: no turn was given away */
 }
 
 /* Something is in the inbox, or timers are pending, or the caller is loose. */
@@ -501,6 +509,8 @@ int weft_lwt_migrate(weft_kthd_t handle)
         yield(self);
         return 0;
     }
+    if (kthd_arrive(to, handle.id))
+        return -ESRCH;
     self->refused = 0;
     kthd_switch_out_for(self->kthd, self, POST_MIGRATE, to);
     return self->refused;

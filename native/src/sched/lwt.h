@@ -43,16 +43,16 @@ enum lwt_permit { PERMIT_NONE, PERMIT_GIVEN, PERMIT_AWAITED };
 enum join_state { JOIN_ALONE, JOIN_BY_LWT, JOIN_BY_THREAD, JOIN_EXITED, JOIN_TAKEN, JOIN_DETACHED };
 
 struct weft_lwt {
-    /* Line 0: all that a switch touches. */
+    /* Lines 0 and 1: all that a switch touches. */
     struct slab_slot slot;
-    struct list run;         /* in its kthd's ring, while READY or running */
+    struct list run;         /* in its kthd's ring, while READY */
     struct context context;  /* .fs: thread lwt: its FS base, native: 0; .tags: see lwt_state() */
     struct weft_kthd *kthd;  /* where it runs; `limbo` while loose */
     struct stack *stack;     /* native: where it runs; thread lwt: where its kernel thread parks */
 
-    /* Line 1: waiting, waking, ending. */
-    struct weft_self self;                       /* for bindings: results of the last receive or group wait */
+    /* Waiting, waking, ending. */
     bool (*withdraw)(struct weft_lwt *lwt);      /* undoes the present wait, while BLOCKED: true if it was not completed */
+    struct weft_self self;                       /* for bindings: results of the last receive or group wait */
     SHARED(uint64_t) joiner;                     /* see above */
     void *exit_value;                            /* written before joiner becomes EXITED or TAKEN; read by who reaps */
     SHARED(uint32_t) permit;                     /* enum lwt_permit; anyone gives, the lwt takes */
@@ -80,7 +80,7 @@ struct weft_lwt {
     struct sanitized sanitized;
 } CACHE_ALIGNED;
 
-_Static_assert(offsetof(struct weft_lwt, self) == CACHE_LINE, "a switch touches one line of a control block");
+_Static_assert(offsetof(struct weft_lwt, self) == 2 * CACHE_LINE, "a switch touches two lines of a control block");
 
 extern struct slab lwt_slab;
 /* An odd number of lines: the first lines of many lwts spread over all cache sets. */
