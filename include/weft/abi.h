@@ -37,6 +37,15 @@ WEFT_API int weft_chan_send_as(struct weft_self *self, weft_chan_t chan, uint64_
 WEFT_API int weft_chan_recv_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns);
 WEFT_API int weft_cgrp_wait_as(struct weft_self *self, weft_cgrp_t cgrp, int64_t deadline_ns);
 
+/*
+ * A send or receive that completes in a few nanoseconds or not at all: the channel is used by the caller's kthd only,
+ * and an lwt of it waits at the other end, or the buffer will do. Returns 0, or -EAGAIN: nothing was done, and the
+ * forms above are to be called, which also say what is wrong, if anything is.
+ * They never wait, switch, or make a system call: what a JVM wants of a function that it calls without leaving Java.
+ */
+WEFT_API int weft_chan_send_now_as(struct weft_self *self, weft_chan_t chan, uint64_t value);
+WEFT_API int weft_chan_recv_now_as(struct weft_self *self, weft_chan_t chan);
+
 /* The monotonic clock that deadlines are on, in nanoseconds. Does not fail or block. */
 WEFT_API int64_t weft_abi_now_ns(void);
 

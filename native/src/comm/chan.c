@@ -256,31 +256,59 @@ static ALWAYS_INLINE void hand_over(struct weft_chan *chan, struct weft_kthd *he
 }
 
 /*
- * The common cases, and nothing else: the channel is biased to the caller's kthd, is in no group, and either there is
- * a place in the buffer or an lwt of this kthd waits. Everything else, having touched nothing, takes the way above.
+ * The common cases, and nothing else: the channel is biased to the caller's kthd, in no group, and either the buffer
+ * will do or an lwt of this kthd waits at the other end. Completes and leaves, or (-EAGAIN) has touched nothing and is
+ * still inside. What retires a slot is inside, too, so the look at the generation in chan_find() still holds.
  */
+static ALWAYS_INLINE int send_owned(struct weft_chan *chan, struct weft_kthd *here, uint64_t value)
+{
+    struct op *op = op_of_link(chan->receivers.next);
+    if (list_empty(&chan->receivers)) {
+        if (unlikely(chan->length == chan->capacity || chan->closed || chan->group))
+            return -EAGAIN;
+        ring_push(chan, value);
+        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+        return 0;
+    }
+    if (unlikely(!op->lwt || op->lwt->kthd != here))
+        return -EAGAIN;
+    *op->out = value;
+    hand_over(chan, here, op);
+    return 0;
+}
+
+static ALWAYS_INLINE int recv_owned(struct weft_chan *chan, struct weft_kthd *here, uint64_t *value)
+{
+    struct op *op = op_of_link(chan->senders.next);
+    if (list_empty(&chan->senders)) {
+        if (unlikely(!chan->length))
+            return -EAGAIN;
+        *value = ring_pop(chan);
+        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+        return 0;
+    }
+    if (unlikely(chan->length || !op->lwt || op->lwt->kthd != here))
+        return -EAGAIN;
+    *value = op->value;
+    hand_over(chan, here, op);
+    return 0;
+}
+
+static ALWAYS_INLINE bool enter_owned(struct weft_chan *chan, struct weft_kthd *here)
+{
+    return likely(chan && here && bias_enter_owned(&chan->bias, here, BIAS_CHANNEL));
+}
+
 static ALWAYS_INLINE CROSSES_SWITCH int chan_send(struct weft_lwt *self, weft_chan_t handle, uint64_t value,
                                                   int64_t deadline_ns)
 {
     struct weft_chan *chan = chan_find(handle);
     struct weft_kthd *here = kthd_here(self);
-    if (unlikely(!chan || !here || !bias_enter_owned(&chan->bias, here, BIAS_CHANNEL)))
-        return chan_send_slow(self, handle, value, deadline_ns);
-    /* owned: what retires a slot is inside, too, so the look at the generation in chan_find() still holds */
-    if (likely(list_empty(&chan->receivers) && !chan->closed && !chan->group)) {
-        if (likely(chan->length < chan->capacity)) {
-            ring_push(chan, value);
-            bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+    if (enter_owned(chan, here)) {
+        if (likely(!send_owned(chan, here, value)))
             return 0;
-        }
-        if (likely(deadline_ns == WEFT_FOREVER))
+        if (likely(deadline_ns == WEFT_FOREVER && !chan->closed && !chan->group && list_empty(&chan->receivers)))
             return send_waiting(self, chan, here, true, value, deadline_ns);
-    }
-    struct op *op = op_of_link(chan->receivers.next);
-    if (likely(!list_empty(&chan->receivers) && op->lwt && op->lwt->kthd == here)) {
-        *op->out = value;
-        hand_over(chan, here, op);
-        return 0;
     }
     return chan_send_slow(self, handle, value, deadline_ns);
 }
@@ -290,25 +318,37 @@ static ALWAYS_INLINE CROSSES_SWITCH int chan_recv(struct weft_lwt *self, weft_ch
 {
     struct weft_chan *chan = chan_find(handle);
     struct weft_kthd *here = kthd_here(self);
-    if (unlikely(!chan || !here || !bias_enter_owned(&chan->bias, here, BIAS_CHANNEL)))
-        return chan_recv_slow(self, handle, value, deadline_ns);
-    if (likely(list_empty(&chan->senders))) {
-        if (likely(chan->length)) {
-            *value = ring_pop(chan);
-            bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+    if (enter_owned(chan, here)) {
+        if (likely(!recv_owned(chan, here, value)))
             return 0;
-        }
-        if (likely(deadline_ns == WEFT_FOREVER && !chan->closed))
+        if (likely(deadline_ns == WEFT_FOREVER && !chan->closed && !chan->length && list_empty(&chan->senders)))
             return recv_waiting(self, chan, here, true, value, deadline_ns);
-        return chan_recv_slow(self, handle, value, deadline_ns);
-    }
-    struct op *op = op_of_link(chan->senders.next);
-    if (likely(!chan->length && op->lwt && op->lwt->kthd == here)) {
-        *value = op->value;
-        hand_over(chan, here, op);
-        return 0;
     }
     return chan_recv_slow(self, handle, value, deadline_ns);
+}
+
+int weft_chan_send_now_as(struct weft_self *shell, weft_chan_t handle, uint64_t value)
+{
+    struct weft_kthd *here = kthd_here(lwt_of_self(shell));
+    struct weft_chan *chan = chan_find(handle);
+    if (!enter_owned(chan, here))
+        return -EAGAIN;
+    int r = send_owned(chan, here, value);
+    if (r)
+        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+    return r;
+}
+
+int weft_chan_recv_now_as(struct weft_self *shell, weft_chan_t handle)
+{
+    struct weft_kthd *here = kthd_here(lwt_of_self(shell));
+    struct weft_chan *chan = chan_find(handle);
+    if (!enter_owned(chan, here))
+        return -EAGAIN;
+    int r = recv_owned(chan, here, &shell->value);
+    if (r)
+        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+    return r;
 }
 
 int weft_chan_send(weft_chan_t chan, uint64_t value) { return chan_send(lwt_current(), chan, value, WEFT_FOREVER); }

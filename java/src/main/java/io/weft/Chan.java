@@ -5,7 +5,6 @@ import static io.weft.ffi.Errno.EAGAIN;
 import static io.weft.ffi.Errno.EINTR;
 import static io.weft.ffi.Errno.ETIMEDOUT;
 
-import io.weft.ffi.AbiCalls;
 import io.weft.ffi.ChanCalls;
 import io.weft.ffi.Layouts;
 import java.lang.ref.Reference;
@@ -76,7 +75,7 @@ public final class Chan<T> extends AnyChan {
             long chan = open();
             int slot = lwt.slots.take();
             ObjectTable.put(slot, message);
-            int code = AbiCalls.chanSendAs(lwt.self, chan, slot, Deadline.NEVER);
+            int code = LwtCaller.sendWord(lwt.self, chan, slot);
             if (code == 0) {
                 Reference.reachabilityFence(this);
                 return;
@@ -128,7 +127,7 @@ public final class Chan<T> extends AnyChan {
      */
     public T receive() throws InterruptedException {
         if (Thread.currentThread() instanceof LwtThread lwt && !lwt.isInterrupted()) {
-            int code = AbiCalls.chanRecvAs(lwt.self, open(), Deadline.NEVER);
+            int code = LwtCaller.receiveWord(lwt.self, open());
             if (code == 0) {
                 Reference.reachabilityFence(this);
                 int slot = (int) Layouts.word(lwt.self, Layouts.SELF_VALUE);

@@ -5,7 +5,6 @@ import static io.weft.ffi.Errno.EAGAIN;
 import static io.weft.ffi.Errno.EINTR;
 import static io.weft.ffi.Errno.ETIMEDOUT;
 
-import io.weft.ffi.AbiCalls;
 import io.weft.ffi.ChanCalls;
 import io.weft.ffi.Layouts;
 import java.lang.ref.Reference;
@@ -67,7 +66,7 @@ public final class LongChan extends AnyChan {
      */
     public void send(long value) throws InterruptedException {
         if (Thread.currentThread() instanceof LwtThread lwt && !lwt.isInterrupted()) {
-            int code = AbiCalls.chanSendAs(lwt.self, open(), value, Deadline.NEVER);
+            int code = LwtCaller.sendWord(lwt.self, open(), value);
             if (code == 0) {
                 Reference.reachabilityFence(this);
                 return;
@@ -114,7 +113,7 @@ public final class LongChan extends AnyChan {
      */
     public long receive() throws InterruptedException {
         if (Thread.currentThread() instanceof LwtThread lwt && !lwt.isInterrupted()) {
-            int code = AbiCalls.chanRecvAs(lwt.self, open(), Deadline.NEVER);
+            int code = LwtCaller.receiveWord(lwt.self, open());
             if (code == 0) {
                 Reference.reachabilityFence(this);
                 return Layouts.word(lwt.self, Layouts.SELF_VALUE);

@@ -14,6 +14,10 @@ public final class AbiCalls {
             "weft_chan_send_as", CType.INT, CType.SELF, CType.CHAN, CType.UINT64, CType.INT64);
     private static final MethodHandle CHAN_RECV_AS = Downcalls.link(
             "weft_chan_recv_as", CType.INT, CType.SELF, CType.CHAN, CType.INT64);
+    private static final MethodHandle CHAN_SEND_NOW_AS = Downcalls.linkCritical(
+            "weft_chan_send_now_as", CType.INT, CType.SELF, CType.CHAN, CType.UINT64);
+    private static final MethodHandle CHAN_RECV_NOW_AS = Downcalls.linkCritical(
+            "weft_chan_recv_now_as", CType.INT, CType.SELF, CType.CHAN);
     private static final MethodHandle CGRP_WAIT_AS = Downcalls.link(
             "weft_cgrp_wait_as", CType.INT, CType.SELF, CType.CGRP, CType.INT64);
     private static final MethodHandle NOW_NS = Downcalls.linkCritical("weft_abi_now_ns", CType.INT64);
@@ -69,6 +73,24 @@ public final class AbiCalls {
     public static int chanRecvAs(long self, long chan, long deadlineNs) {
         try {
             return (int) CHAN_RECV_AS.invokeExact(self, chan, deadlineNs);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_send_now_as(struct weft_self *self, weft_chan_t chan, uint64_t value)} */
+    public static int chanSendNowAs(long self, long chan, long value) {
+        try {
+            return (int) CHAN_SEND_NOW_AS.invokeExact(self, chan, value);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_recv_now_as(struct weft_self *self, weft_chan_t chan)} */
+    public static int chanRecvNowAs(long self, long chan) {
+        try {
+            return (int) CHAN_RECV_NOW_AS.invokeExact(self, chan);
         } catch (Throwable thrown) {
             throw Downcalls.unchecked(thrown);
         }
