@@ -956,3 +956,92 @@ TEST(a_native_lwt_has_a_control_block_too)
     lwt_run(kthd, self_of_native, NULL);
     kthd_end(kthd);
 }
+
+static void *sit_in_recv(void *arg)
+{
+    uint64_t *found = arg;
+    return (void *)(intptr_t)weft_chan_recv(chan_of(found[0]), &found[1]);
+}
+
+static void *sit_in_send(void *arg)
+{
+    uint64_t *words = arg;
+    return (void *)(intptr_t)weft_chan_send(chan_of(words[0]), words[1]);
+}
+
+/* The whole of the quick forms: on an lwt of the kthd that alone uses the channels. */
+static void *quick_forms(void *arg)
+{
+    struct weft_self *self = weft_abi_self();
+    weft_chan_t buffered = chan_new(2), rendezvous = chan_new(0), closed = chan_new(2);
+    (void)arg;
+    CHECK_EQ(weft_chan_send_as(self, buffered, 1, WEFT_FOREVER), 0); /* it is this kthd's from now on */
+    CHECK_EQ(weft_chan_recv_as(self, buffered, WEFT_FOREVER), 0);
+    CHECK_EQ(weft_chan_send_now_as(self, buffered, 21), 0);
+    CHECK_EQ(weft_chan_send_now_as(self, buffered, 22), 0);
+    CHECK_EQ(weft_chan_send_now_as(self, buffered, 23), -EAGAIN); /* full */
+    CHECK_EQ(weft_chan_recv_now_as(self, buffered), 0);
+    CHECK_EQ(self->value, 21);
+    CHECK_EQ(weft_chan_recv_now_as(self, buffered), 0);
+    CHECK_EQ(self->value, 22);
+    CHECK_EQ(weft_chan_recv_now_as(self, buffered), -EAGAIN); /* empty */
+
+    CHECK_EQ(weft_chan_send_until(rendezvous, 1, 0), -ETIMEDOUT);
+    CHECK_EQ(weft_chan_send_now_as(self, rendezvous, 1), -EAGAIN);
+    CHECK_EQ(weft_chan_recv_now_as(self, rendezvous), -EAGAIN);
+    uint64_t words[2] = {rendezvous.id, 0};
+    weft_lwt_t peer = lwt_new(no_kthd, sit_in_recv, words);
+    SCENE_AWAIT(weft_lwt_state(peer) == WEFT_LWT_BLOCKED);
+    CHECK_EQ(weft_chan_send_now_as(self, rendezvous, 31), 0);
+    CHECK_EQ((intptr_t)lwt_result(peer), 0);
+    CHECK_EQ(words[1], 31);
+    words[1] = 32;
+    peer = lwt_new(no_kthd, sit_in_send, words);
+    SCENE_AWAIT(weft_lwt_state(peer) == WEFT_LWT_BLOCKED);
+    CHECK_EQ(weft_chan_recv_now_as(self, rendezvous), 0);
+    CHECK_EQ(self->value, 32);
+    CHECK_EQ((intptr_t)lwt_result(peer), 0);
+
+    CHECK_EQ(weft_chan_send_as(self, closed, 1, WEFT_FOREVER), 0);
+    CHECK_EQ(weft_chan_close(closed), 0);
+    CHECK_EQ(weft_chan_send_now_as(self, closed, 2), -EAGAIN); /* the full forms say what is wrong */
+    int r = weft_chan_recv_now_as(self, closed);
+    CHECK(r == 0 || r == -EAGAIN);
+    if (r == -EAGAIN)
+        CHECK_EQ(weft_chan_recv_as(self, closed, WEFT_FOREVER), 0);
+    CHECK_EQ(self->value, 1);
+    CHECK_EQ(weft_chan_recv_now_as(self, closed), -EAGAIN);
+    CHECK_EQ(weft_chan_send_now_as(self, (weft_chan_t){0}, 2), -EAGAIN);
+    CHECK_EQ(weft_chan_recv_now_as(self, (weft_chan_t){0}), -EAGAIN);
+    chan_end(buffered);
+    CHECK_EQ(weft_chan_send_now_as(self, buffered, 2), -EAGAIN);
+    chan_end(rendezvous);
+    chan_end(closed);
+    return NULL;
+}
+
+TEST(the_quick_forms_complete_at_once_or_do_nothing)
+{
+    weft_kthd_t kthd = kthd_new();
+    lwt_run(kthd, quick_forms, NULL);
+    adopt_to(kthd);
+    quick_forms(NULL);
+    leave();
+    kthd_end(kthd);
+}
+
+TEST(the_quick_forms_leave_a_shared_channel_to_the_full_ones)
+{
+    weft_kthd_t kthd = kthd_new();
+    weft_chan_t chan = chan_new(2);
+    chan_give(chan, 7); /* from a plain thread: nobody's own */
+    adopt_to(kthd);
+    struct weft_self *self = weft_abi_self();
+    CHECK_EQ(weft_chan_recv_now_as(self, chan), -EAGAIN);
+    CHECK_EQ(weft_chan_send_now_as(self, chan, 8), -EAGAIN);
+    CHECK_EQ(weft_chan_recv_as(self, chan, WEFT_FOREVER), 0);
+    CHECK_EQ(self->value, 7);
+    leave();
+    chan_end(chan);
+    kthd_end(kthd);
+}

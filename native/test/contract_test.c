@@ -34,6 +34,11 @@ static const struct row rows[] = {
     {"weft_chan_recv_as", OK, "adopt_test.c", "the_forms_for_bindings_do_what_the_plain_forms_do"},
     {"weft_cgrp_wait_as", OK, "adopt_test.c", "the_forms_for_bindings_do_what_the_plain_forms_do"},
 
+    {"weft_chan_send_now_as", OK, "adopt_test.c", "the_quick_forms_complete_at_once_or_do_nothing"},
+    {"weft_chan_send_now_as", "EAGAIN", "adopt_test.c", "the_quick_forms_leave_a_shared_channel_to_the_full_ones"},
+    {"weft_chan_recv_now_as", OK, "adopt_test.c", "the_quick_forms_complete_at_once_or_do_nothing"},
+    {"weft_chan_recv_now_as", "EAGAIN", "adopt_test.c", "the_quick_forms_leave_a_shared_channel_to_the_full_ones"},
+
     /* kthd.h */
     {"weft_kthd_attr_init", OK, "kthd_test.c", "attr_init_fills_in_the_documented_defaults"},
     {"weft_kthd_create", OK, "kthd_test.c", "a_kthd_runs_its_lwts_on_a_carrier_of_its_own"},

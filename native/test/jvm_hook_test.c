@@ -21,6 +21,14 @@ static void install(void)
     REQUIRE_EQ(hook_install(&here, text, sizeof text), 0);
 }
 
+/* For tests whose lwts are adopted threads: see scene.h. */
+static void install_for_adopted(void)
+{
+    if (CHECK_TSAN)
+        CHECK_SKIP("ThreadSanitizer does not bear adoption");
+    install();
+}
+
 static void wait_for_stage(int wanted)
 {
     REQUIRE_EQ(pthread_mutex_lock(&mutex), 0);
@@ -76,7 +84,7 @@ static void contend(void)
 
 TEST(an_lwt_that_waits_lets_the_others_of_its_carrier_run)
 {
-    install();
+    install_for_adopted();
     contend();
     CHECK_EQ(weft_jvm_steps_aside(), 1);
 }
@@ -130,7 +138,7 @@ static void counter(void *arg)
 TEST(a_timed_wait_steps_aside_too_and_times_out)
 {
     long turns = 0;
-    install();
+    install_for_adopted();
     weft_kthd_t kthd = kthd_new();
     struct actor *first = actor_start(actor_adopted, kthd, timed_waiter, NULL);
     struct actor *second = actor_start(actor_adopted, kthd, counter, &turns);
@@ -182,7 +190,7 @@ static void waits_twice(void *arg)
 
 TEST(a_loose_lwt_waits_as_a_plain_thread)
 {
-    install();
+    install_for_adopted();
     weft_kthd_t kthd = kthd_new();
     struct actor *actor = actor_start(actor_adopted, kthd, waits_twice, NULL);
     AWAIT(weft_jvm_steps_aside() == 1);
@@ -223,7 +231,7 @@ static void contender(void *arg)
 TEST_LIMIT(counts_stay_exact_when_lwts_of_two_kthds_contend, 120)
 {
     struct actor *actors[contenders];
-    install();
+    install_for_adopted();
     rounds = check_scale(500);
     weft_kthd_t kthds[2] = {kthd_new(), kthd_new()};
     for (int i = 0; i < contenders; i++)

@@ -276,6 +276,8 @@ TEST(exit_on_a_plain_thread_aborts_with_a_message)
 TEST(exit_on_an_adopted_thread_aborts_with_a_message)
 {
     char text[2048];
+    if (CHECK_TSAN)
+        CHECK_SKIP("ThreadSanitizer does not bear adoption");
     int status = check_death(exit_adopted, NULL, text, sizeof text);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     CHECK_CONTAINS(text, "weft_lwt_exit");
@@ -758,12 +760,48 @@ LWT_TEST(park_without_a_permit_and_with_a_past_deadline_times_out_at_once)
     CHECK_EQ(weft_lwt_park(check_now_ns() - 1), -ETIMEDOUT);
 }
 
+static void *park_to_deadline(void *arg)
+{
+    CHECK_EQ(weft_lwt_park((int64_t)(intptr_t)arg), -ETIMEDOUT);
+    return NULL;
+}
+
+static void *yield_to_end(void *arg)
+{
+    while (weft_lwt_state(*(weft_lwt_t *)arg) != WEFT_LWT_ZOMBIE)
+        weft_lwt_yield();
+    return NULL;
+}
+
 LWT_TEST(park_times_out_after_its_deadline_and_not_before)
 {
     int64_t deadline = scene_in_ms(20);
     CHECK_EQ(weft_lwt_park(deadline), -ETIMEDOUT);
     CHECK(check_now_ns() >= deadline);
     CHECK(check_now_ns() < deadline + 2000000000);
+}
+
+LWT_TEST(timers_fire_while_one_lwt_does_nothing_but_yield)
+{
+    /* it is alone in the queue, so no turn is given away and no idling looks at the clock */
+    weft_lwt_t sleeper = lwt_new(no_kthd, park_to_deadline, (void *)(intptr_t)scene_in_ms(10));
+    int64_t end = check_now_ns() + 10000000000;
+    while (weft_lwt_state(sleeper) != WEFT_LWT_ZOMBIE && check_now_ns() < end)
+        weft_lwt_yield();
+    CHECK_EQ(weft_lwt_state(sleeper), WEFT_LWT_ZOMBIE);
+    lwt_result(sleeper);
+}
+
+LWT_TEST(timers_fire_while_two_lwts_do_nothing_but_yield_to_each_other)
+{
+    weft_lwt_t sleeper = lwt_new(no_kthd, park_to_deadline, (void *)(intptr_t)scene_in_ms(10)), other;
+    int64_t end = check_now_ns() + 10000000000;
+    REQUIRE_EQ(weft_lwt_create(&other, no_kthd, yield_to_end, &sleeper, NULL), 0);
+    while (weft_lwt_state(sleeper) != WEFT_LWT_ZOMBIE && check_now_ns() < end)
+        weft_lwt_yield();
+    CHECK_EQ(weft_lwt_state(sleeper), WEFT_LWT_ZOMBIE);
+    lwt_result(other);
+    lwt_result(sleeper);
 }
 
 static void *park_until(void *arg)
@@ -879,23 +917,23 @@ LWT_TEST(no_permit_is_lost_between_kthds)
 }
 
 struct race {
-    atomic_long unparks;
     atomic_int stop;
-    long taken, timed_out;
+    atomic_long taken;
+    long timed_out;
 };
 
 static void *park_against_the_clock(void *arg)
 {
     struct race *race = arg;
     while (!atomic_load(&race->stop)) {
-        int r = weft_lwt_park(check_now_ns() + (int64_t)(race->taken % 7) * 3000);
+        int r = weft_lwt_park(check_now_ns() + (int64_t)(atomic_load(&race->taken) % 7) * 3000);
         if (r == 0)
-            race->taken++;
+            atomic_fetch_add(&race->taken, 1);
         else if (CHECK_EQ(r, -ETIMEDOUT))
             race->timed_out++;
     }
     while (weft_lwt_park(0) == 0)
-        race->taken++;
+        atomic_fetch_add(&race->taken, 1);
     return NULL;
 }
 
@@ -909,14 +947,14 @@ TEST(a_permit_against_a_timeout_is_taken_or_kept_never_both)
     struct check_random random = check_random_from(check_seed());
     for (; given < rounds; given++) {
         REQUIRE_EQ(weft_lwt_unpark(lwt), 0);
-        for (int64_t end = check_now_ns() + 10000000000; *(volatile long *)&race.taken <= given;)
+        for (int64_t end = check_now_ns() + 10000000000; atomic_load(&race.taken) <= given;)
             REQUIRE(check_now_ns() < end);
         for (uint32_t i = check_random_below(&random, 1000); i > 0; i--)
             __asm__ volatile("pause");
     }
     atomic_store(&race.stop, 1);
     lwt_result(lwt);
-    CHECK_EQ(race.taken, given);
+    CHECK_EQ(atomic_load(&race.taken), given);
     kthd_end(kthd);
 }
 
@@ -1110,8 +1148,7 @@ TEST(joining_oneself_is_edeadlk)
 
 struct ring {
     weft_lwt_t next;
-    atomic_int told;
-    int result;
+    atomic_int told, result;
 };
 
 static void *join_next_when_told(void *arg)

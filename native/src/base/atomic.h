@@ -33,6 +33,17 @@
     atomic_compare_exchange_strong_explicit(&(field)->shared_, expected, value, memory_order_seq_cst, \
                                             memory_order_seq_cst)
 
+/* Fences, for what no single access can order. ThreadSanitizer does not know them: there, an operation on a word of
+ * everybody's, which orders at least as much. */
+#ifdef __SANITIZE_THREAD__
+__attribute__((weak, visibility("hidden"))) _Atomic(int) fence_for_sanitizer;
+#define fence_acquire() ((void)atomic_fetch_add_explicit(&fence_for_sanitizer, 0, memory_order_acq_rel))
+#define fence_seq() ((void)atomic_fetch_add_explicit(&fence_for_sanitizer, 0, memory_order_seq_cst))
+#else
+#define fence_acquire() atomic_thread_fence(memory_order_acquire)
+#define fence_seq() atomic_thread_fence(memory_order_seq_cst)
+#endif
+
 /* A counter with one writer, which need not pay for a locked instruction; anyone may read it. */
 #define bump_owned(field) store_relaxed(field, load_relaxed(field) + 1)
 

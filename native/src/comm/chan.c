@@ -131,8 +131,13 @@ static ALWAYS_INLINE void op_queue(struct op *op, struct weft_chan *chan, struct
     op->lwt = lwt;
     op->token = token;
     list_push_back(queue, &op->link);
-    if (!lwt)
-        store_relaxed(&op->state, OP_QUEUED);
+}
+
+/* For a plain thread, or nobody who waits. */
+static void op_queue_without_lwt(struct op *op, struct weft_chan *chan, struct list *queue, uint64_t token)
+{
+    store_relaxed(&op->state, OP_QUEUED);
+    op_queue(op, chan, queue, NULL, token);
 }
 
 /* Has a deadline passed that must not even be queued for? */
@@ -175,7 +180,7 @@ static COLD int send_waiting_as_thread(struct weft_chan *chan, uint64_t value, i
 {
     struct op op = {.value = value};
     OP_LIST(wake);
-    op_queue(&op, chan, &chan->senders, NULL, 0);
+    op_queue_without_lwt(&op, chan, &chan->senders, 0);
     announce(chan, NULL, &wake);
     chan_leave(chan, NULL, false);
     op_complete_all(NULL, &wake);
@@ -185,7 +190,7 @@ static COLD int send_waiting_as_thread(struct weft_chan *chan, uint64_t value, i
 static COLD int recv_waiting_as_thread(struct weft_chan *chan, uint64_t *value, int64_t deadline_ns)
 {
     struct op op = {.out = value};
-    op_queue(&op, chan, &chan->receivers, NULL, 0);
+    op_queue_without_lwt(&op, chan, &chan->receivers, 0);
     chan_leave(chan, NULL, false);
     return op_wait_as_thread(&op, deadline_ns);
 }
@@ -401,7 +406,7 @@ int weft_chan_send_start(weft_chan_t handle, uint64_t value, struct weft_op *she
     int r = send_now(chan, value, here, &wake);
     if (r == -EAGAIN) {
         op->value = value;
-        op_queue(op, chan, &chan->senders, NULL, token);
+        op_queue_without_lwt(op, chan, &chan->senders, token);
         announce(chan, here, &wake);
         r = -EINPROGRESS;
     }
@@ -424,7 +429,7 @@ int weft_chan_recv_start(weft_chan_t handle, struct weft_op *shell, uint64_t tok
     int r = recv_now(chan, &op->value, &wake);
     if (r == -EAGAIN) {
         op->out = &op->value;
-        op_queue(op, chan, &chan->receivers, NULL, token);
+        op_queue_without_lwt(op, chan, &chan->receivers, token);
         r = -EINPROGRESS;
     }
     chan_leave(chan, here, owned);

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tells AddressSanitizer and ThreadSanitizer of switches between stacks that share one FS base. Compiles to nothing
- * without them. (A switch that changes the FS base needs no telling: both keep their state in thread-local storage.)
+ * without them.
+ *
+ * Both keep what they know of a thread in thread-local storage, so a switch that changes the FS base needs no telling:
+ * an adopted thread is always on its own stack. But the carrier is then, for them, still where it was when it was left,
+ * and whoever comes back to another native stack has to say so on arrival.
+ *
+ * ThreadSanitizer keeps more than that by thread: it does not bear the parked kernel thread and the carrier on one FS
+ * base at the same time. Under it, adopt nothing.
  */
 #ifndef WEFT_CONTEXT_SANITIZE_H
 #define WEFT_CONTEXT_SANITIZE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/compiler.h"
@@ -15,6 +23,8 @@
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #define WEFT_ASAN 1
+#include <pthread.h>
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
@@ -28,7 +38,7 @@
 #define WEFT_SANITIZED 0
 #endif
 
-/* What a sanitizer keeps for one flow of control. */
+/* What a sanitizer keeps for one flow of control on a carrier's FS base. */
 struct sanitized {
 #ifdef WEFT_ASAN
     void *fake_stack;
@@ -41,10 +51,30 @@ struct sanitized {
     char none[0];
 };
 
-static ALWAYS_INLINE void sanitize_begin(struct sanitized *s, const void *bottom, size_t size)
+/* Where a sanitizer believes a carrier to be. */
+struct sanitized_carrier {
+#if WEFT_SANITIZED
+    struct sanitized *on;
+    bool told; /* that a switch to it has begun */
+#endif
+    char none[0];
+};
+
+/* A stack is used anew: frames that were left without returning have poisoned it. */
+static ALWAYS_INLINE void sanitize_stack(void *bottom, size_t size)
 {
-    (void)s, (void)bottom, (void)size;
+    (void)bottom, (void)size;
 #ifdef WEFT_ASAN
+    __asan_unpoison_memory_region(bottom, size);
+#endif
+}
+
+static ALWAYS_INLINE void sanitize_begin(struct sanitized *s, void *bottom, size_t size)
+{
+    (void)s;
+    sanitize_stack(bottom, size);
+#ifdef WEFT_ASAN
+    s->fake_stack = NULL;
     s->bottom = bottom;
     s->size = size;
 #endif
@@ -53,12 +83,24 @@ static ALWAYS_INLINE void sanitize_begin(struct sanitized *s, const void *bottom
 #endif
 }
 
-/* For the context that a kernel thread began with. */
-static ALWAYS_INLINE void sanitize_adopt(struct sanitized *s)
+/* For the flow that a carrier began with. */
+static inline void sanitize_carrier(struct sanitized_carrier *carrier, struct sanitized *s)
 {
-    (void)s;
+    (void)carrier, (void)s;
+#ifdef WEFT_ASAN
+    pthread_attr_t attr;
+    void *bottom;
+    pthread_getattr_np(pthread_self(), &attr);
+    pthread_attr_getstack(&attr, &bottom, &s->size);
+    pthread_attr_destroy(&attr);
+    s->bottom = bottom;
+#endif
 #ifdef WEFT_TSAN
     s->fiber = __tsan_get_current_fiber();
+#endif
+#if WEFT_SANITIZED
+    carrier->on = s;
+    carrier->told = false;
 #endif
 }
 
@@ -70,10 +112,15 @@ static ALWAYS_INLINE void sanitize_end(struct sanitized *s)
 #endif
 }
 
-/* Before the switch. `last`: the going context will never run again. */
-static ALWAYS_INLINE void sanitize_go(struct sanitized *from, const struct sanitized *to, int last)
+/* Before a switch between two flows of the carrier's FS base. `last`: the going one will never run again. */
+static ALWAYS_INLINE void sanitize_go(struct sanitized_carrier *carrier, struct sanitized *from, struct sanitized *to,
+                                      bool last)
 {
-    (void)from, (void)to, (void)last;
+    (void)carrier, (void)from, (void)to, (void)last;
+#if WEFT_SANITIZED
+    carrier->on = to;
+    carrier->told = true;
+#endif
 #ifdef WEFT_ASAN
     __sanitizer_start_switch_fiber(last ? NULL : &from->fake_stack, to->bottom, to->size);
 #endif
@@ -82,18 +129,18 @@ static ALWAYS_INLINE void sanitize_go(struct sanitized *from, const struct sanit
 #endif
 }
 
-/* First thing on the stack that came; `old` receives the bounds of the one that went, if not NULL. */
-static ALWAYS_INLINE void sanitize_came(struct sanitized *self, struct sanitized *old)
+/* First thing on a stack of the carrier's FS base that came, from wherever. */
+static ALWAYS_INLINE void sanitize_came(struct sanitized_carrier *carrier, struct sanitized *self)
 {
-    (void)self, (void)old;
+    (void)carrier, (void)self;
+#if WEFT_SANITIZED
+    if (!carrier->told && carrier->on != self) /* from one with an FS base of its own */
+        sanitize_go(carrier, carrier->on, self, false);
 #ifdef WEFT_ASAN
-    const void *bottom;
-    size_t size;
-    __sanitizer_finish_switch_fiber(self->fake_stack, &bottom, &size);
-    if (old) {
-        old->bottom = bottom;
-        old->size = size;
-    }
+    if (carrier->told)
+        __sanitizer_finish_switch_fiber(self->fake_stack, NULL, NULL);
+#endif
+    carrier->told = false;
 #endif
 }
 

@@ -195,6 +195,7 @@ int CROSSES_SWITCH weft_lwt_adopt(weft_kthd_t handle, const struct weft_lwt_attr
     error = -pthread_setspecific(adoption.key, lwt);
     if (error)
         goto no_net;
+    sanitize_stack(stack_bottom(lwt->stack), stack_usable_bytes(lwt->stack));
     lwt->context.fs = context_fs();
     lwt->kthd = kthd;
     store_relaxed(&lwt->home, kthd);
@@ -209,7 +210,7 @@ int CROSSES_SWITCH weft_lwt_adopt(weft_kthd_t handle, const struct weft_lwt_attr
     context_make(&lwt->park, lwt->stack->top, parked_main, lwt, NULL); /* it does not end */
     slab_revive(&lwt->slot);
     lwt->self.id = slab_handle(&lwt_slab, &lwt->slot);
-    store_relaxed(&lwt->joiner, (uint64_t)JOIN_DETACHED << 40);
+    store_relaxed(&lwt->joiner, join_word(lwt, JOIN_DETACHED, 0)); /* nobody joins a thread lwt */
 
     context_current_set(lwt);
     lwt->own_mask = sys_sigmask_set(~(uint64_t)0);

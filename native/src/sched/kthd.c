@@ -16,8 +16,8 @@
  *
  * No wake-up is lost: a push either comes before the owner's CAS, which then fails, or after, and then it finds
  * ASLEEP and wakes. No wake-up is wasted: only the push that replaced ASLEEP wakes. The futex counts wake-ups, and is
- * read before the CAS, so one that comes between the CAS and the wait is not missed. native/test/models/inbox.pml
- * checks it.
+ * read before each look at the inbox, so one that comes between the look and the wait is not missed.
+ * native/test/models/inbox.pml checks it.
  */
 #include "sched/kthd.h"
 
@@ -150,7 +150,7 @@ static struct weft_lwt *interrupted_lwt(const struct interrupt *interrupt, struc
         return NULL;
     bool ended = lwt_state(lwt) == WEFT_LWT_ZOMBIE;
     *home = load_relaxed(&lwt->home);
-    atomic_thread_fence(memory_order_acquire); /* the two loads above before the one below */
+    fence_acquire(); /* the two loads above before the one below */
     return !ended && slab_alive(&lwt->slot, interrupt->lwt) ? lwt : NULL;
 }
 
@@ -253,10 +253,10 @@ int CROSSES_SWITCH kthd_switch_out(struct weft_kthd *kthd, struct weft_lwt *from
 {
     bool native = lwt_is_native(from);
     if (native)
-        sanitize_go(&from->sanitized, &kthd->sanitized, kthd->post == POST_EXIT);
+        sanitize_go(&kthd->sanitized_carrier, &from->sanitized, &kthd->sanitized, kthd->post == POST_EXIT);
     int result = context_switch(&from->context, &kthd->context, native ? 0 : kthd->fs, NULL);
     if (native)
-        sanitize_came(&from->sanitized, NULL);
+        sanitize_came(&from->kthd->sanitized_carrier, &from->sanitized);
     return result;
 }
 
@@ -291,11 +291,11 @@ static void CROSSES_SWITCH dispatch(struct weft_kthd *kthd, struct weft_lwt *lwt
     store_relaxed(&kthd->current, lwt);
     if (native) {
         context_current_set(lwt);
-        sanitize_go(&kthd->sanitized, &lwt->sanitized, 0);
+        sanitize_go(&kthd->sanitized_carrier, &kthd->sanitized, &lwt->sanitized, false);
     }
     context_switch(&kthd->context, &lwt->context, lwt->context.fs, NULL);
     context_current_set(NULL); /* the FS base is the carrier's again; current is NULL: kthd_take_out() */
-    sanitize_came(&kthd->sanitized, NULL);
+    sanitize_came(&kthd->sanitized_carrier, &kthd->sanitized);
 }
 
 static void post_migrate(struct weft_kthd *kthd, struct weft_lwt *lwt, struct weft_kthd *to)
@@ -350,11 +350,15 @@ static bool spin_for_work(struct weft_kthd *kthd, int64_t until_ns)
 
 static void sleep_for_work(struct weft_kthd *kthd)
 {
-    uint32_t wakes = load_acquire(&kthd->wake); /* before the CAS */
     struct weft_lwt *state = NULL;
     if (!cas_acq_rel(&kthd->inbox, &state, INBOX_ASLEEP))
         return;
-    while (load_relaxed(&kthd->inbox) == INBOX_ASLEEP) {
+    for (;;) {
+        /* The count before the look, in every turn: a push after the look raises it, and a waker of the last sleep
+         * that comes late does not keep us from sleeping. Acquire: the look is not made earlier. */
+        uint32_t wakes = load_acquire(&kthd->wake);
+        if (load_relaxed(&kthd->inbox) != INBOX_ASLEEP)
+            break;
         int r = sys_futex_wait(&kthd->wake, wakes, timer_next_ns(&kthd->timers));
         if (r && r != -EINTR && r != -EAGAIN)
             break; /* -ETIMEDOUT: a timer is due */
@@ -428,7 +432,7 @@ static void carry(struct weft_kthd *kthd)
     }
     kthd->fs = context_fs();
     store_relaxed(&kthd->tid, (uint32_t)sys_gettid());
-    sanitize_adopt(&kthd->sanitized);
+    sanitize_carrier(&kthd->sanitized_carrier, &kthd->sanitized);
     kthd_loop(kthd);
     store_relaxed(&kthd->tid, 0);
     drain_caches(kthd);
@@ -447,16 +451,6 @@ static void stop_carrying(struct weft_kthd *kthd)
 static void *carrier_main(void *arg)
 {
     struct weft_kthd *kthd = arg;
-#ifdef WEFT_ASAN
-    pthread_attr_t attr;
-    void *bottom;
-    size_t size;
-    pthread_getattr_np(pthread_self(), &attr);
-    pthread_attr_getstack(&attr, &bottom, &size);
-    pthread_attr_destroy(&attr);
-    kthd->sanitized.bottom = bottom;
-    kthd->sanitized.size = size;
-#endif
     carry(kthd);
     stop_carrying(kthd);
     return NULL;
@@ -537,7 +531,7 @@ static void kthd_init(struct weft_kthd *kthd, const struct weft_kthd_attr *attr,
 /* After the generation was changed: once nobody is on the way to it any more, the slot may be reused. */
 static void kthd_dispose(struct weft_kthd *kthd)
 {
-    atomic_thread_fence(memory_order_seq_cst); /* the generation's change before the look at the counters */
+    fence_seq(); /* the generation's change before the look at the counters */
     while (!kthd_is_empty(kthd))
         sys_yield();
     struct interrupt *interrupt = exchange_acquire(&kthd->interrupts, NULL);

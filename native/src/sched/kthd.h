@@ -70,7 +70,8 @@ struct weft_kthd {
     uint32_t free_lwt_count;
     SHARED(uint64_t) arrived;               /* lwts created here by the owner; owner, read by info */
     SHARED(uint64_t) departed;              /* lwts that exited or moved away; likewise */
-    struct sanitized sanitized;
+    struct sanitized sanitized;             /* the scheduler's context */
+    struct sanitized_carrier sanitized_carrier;
 
     /* Everybody's. */
     SHARED(struct weft_lwt *) inbox CACHE_ALIGNED; /* lwts made runnable from elsewhere; see kthd_post() */
@@ -203,16 +204,16 @@ static ALWAYS_INLINE int kthd_switch(struct weft_kthd *kthd, struct weft_lwt *fr
     fs = to->context.fs ? to->context.fs : kthd->fs;
     return context_switch(&from->context, &to->context, fs, to->context.fs ? NULL : to);
 #else
-    bool both = lwt_is_native(from) && lwt_is_native(to);
+    bool from_native = lwt_is_native(from), both = from_native && lwt_is_native(to);
     if (both) {
         context_current_set(to);
-        sanitize_go(&from->sanitized, &to->sanitized, 0);
+        sanitize_go(&kthd->sanitized_carrier, &from->sanitized, &to->sanitized, false);
     } else {
         fs = to->context.fs ? to->context.fs : kthd->fs;
     }
     int result = context_switch(&from->context, &to->context, fs, to->context.fs ? NULL : to);
-    if (both)
-        sanitize_came(&from->sanitized, NULL);
+    if (from_native)
+        sanitize_came(&from->kthd->sanitized_carrier, &from->sanitized);
     return result;
 #endif
 }

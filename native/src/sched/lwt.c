@@ -67,10 +67,6 @@ void lwt_describe(const void *opaque, struct message *message)
 
 /* --- the joiner word --- */
 
-static ALWAYS_INLINE uint64_t join_word(const struct weft_lwt *lwt, enum join_state state, uint32_t waiter)
-{
-    return (uint64_t)(uint16_t)(load_relaxed(&lwt->slot.generation) >> 1) << 48 | (uint64_t)state << 40 | waiter;
-}
 static ALWAYS_INLINE enum join_state join_state(uint64_t word) { return (enum join_state)(word >> 40 & 0xff); }
 
 static struct weft_lwt *join_waiter(uint64_t word)
@@ -91,7 +87,7 @@ void weft_lwt_attr_init(struct weft_lwt_attr *attr) { *attr = (struct weft_lwt_a
 static void *lwt_main(void *arg)
 {
     struct weft_lwt *self = arg;
-    sanitize_came(&self->sanitized, NULL);
+    sanitize_came(&self->kthd->sanitized_carrier, &self->sanitized);
     return self->fn(self->arg);
 }
 #endif
@@ -359,7 +355,7 @@ static int join_refused(struct weft_lwt *target, uint64_t generation, uint64_t w
     if (word >> 48 != generation >> 48)
         return -ESRCH;
     switch (join_state(word)) {
-    case JOIN_DETACHED: return -EINVAL;
+    case JOIN_DETACHED: return -EINVAL; /* or a thread lwt */
     case JOIN_BY_LWT:
     case JOIN_BY_THREAD: return -EBUSY;
     case JOIN_EXITED: /* acquire: pairs with the exit; if it fails another was faster */
@@ -373,8 +369,6 @@ int weft_lwt_join_until(weft_lwt_t handle, void **value, int64_t deadline_ns)
     struct weft_lwt *target = lwt_find(handle);
     if (unlikely(!target))
         return -ESRCH;
-    if (unlikely(!lwt_is_native(target)))
-        return -EINVAL;
     struct weft_lwt *self = lwt_rejoined(lwt_current());
     if (unlikely(target == self))
         return -EDEADLK;
@@ -394,8 +388,6 @@ int weft_lwt_detach(weft_lwt_t handle)
     struct weft_lwt *lwt = lwt_find(handle);
     if (!lwt)
         return -ESRCH;
-    if (!lwt_is_native(lwt))
-        return -EINVAL;
     uint64_t generation = (handle.id >> 33 & 0xffff) << 48, word = word_alone(generation);
     if (cas_seq(&lwt->joiner, &word, generation | (uint64_t)JOIN_DETACHED << 40))
         return 0;
@@ -408,8 +400,10 @@ int weft_lwt_detach(weft_lwt_t handle)
 /* An interrupt came before the wait. True: it ends here. */
 static COLD bool interrupted_before(struct weft_lwt *self, bool (*withdraw)(struct weft_lwt *lwt))
 {
+    if (!withdraw(self))
+        return false; /* it has been completed meanwhile: the interrupt is for the next wait */
     self->interrupted = 0;
-    return withdraw(self);
+    return true;
 }
 
 int CROSSES_SWITCH lwt_wait(struct weft_lwt *self, enum wait_for what, bool (*withdraw)(struct weft_lwt *lwt))
@@ -445,7 +439,8 @@ static ALWAYS_INLINE void yield_in_ring(struct weft_kthd *kthd, struct weft_lwt 
     if (likely(next != &self->run))
         kthd_switch(kthd, self, lwt_of_run(next));
     else
-        store_relaxed(&kthd->turns, load_relaxed(&kthd->turns) + 1); /* alone: no turn was given away */
+        /* Alone: no turn was given away, so it is not to be counted; but it is used up, for the timers' sake. */
+        store_relaxed(&kthd->turns_given, load_relaxed(&kthd->turns_given) - 1);
 }
 
 /* Something is in the inbox, or timers are pending, or the caller is loose. */

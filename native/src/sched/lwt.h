@@ -115,6 +115,12 @@ static ALWAYS_INLINE struct weft_lwt *lwt_of_self(struct weft_self *self)
 static ALWAYS_INLINE struct weft_lwt *lwt_current(void) { return context_current_get(); }
 static ALWAYS_INLINE bool lwt_is_native(const struct weft_lwt *lwt) { return lwt->context.fs == 0; }
 
+/* A value for the joiner word. */
+static ALWAYS_INLINE uint64_t join_word(const struct weft_lwt *lwt, enum join_state state, uint32_t waiter)
+{
+    return (uint64_t)(uint16_t)(load_relaxed(&lwt->slot.generation) >> 1) << 48 | (uint64_t)state << 40 | waiter;
+}
+
 static inline struct weft_lwt *lwt_find(weft_lwt_t handle)
 {
     return (struct weft_lwt *)slab_find_sized(&lwt_slab, LWT_STRIDE, LWT_KIND, handle.id);
