@@ -20,7 +20,7 @@ static void *my_tid(void *arg)
 static void adopt_to(weft_kthd_t kthd) { REQUIRE_EQ(weft_lwt_adopt(kthd, NULL), 0); }
 static void leave(void) { REQUIRE_EQ(weft_lwt_leave(), 0); }
 
-/* ---- becoming one and ceasing to be one ----------------------------------------------------------------------- */
+/* ---- becoming one and ceasing to be one -------------------------------------------------------------------------- */
 
 TEST(an_adopted_thread_runs_on_the_carrier_and_after_leave_on_its_own_kernel_thread)
 {
@@ -184,7 +184,7 @@ TEST(others_can_name_unpark_and_interrupt_a_thread_lwt_but_not_join_it)
     kthd_end(kthd);
 }
 
-/* ---- what stays its own ---------------------------------------------------------------------------------------- */
+/* ---- what stays its own ------------------------------------------------------------------------------------------ */
 
 static __thread uint64_t my_word;
 static __thread char my_page[5000];
@@ -387,7 +387,7 @@ TEST(fifty_adopted_threads_over_two_kthds_count_exactly)
     kthd_end(kthds[1]);
 }
 
-/* ---- signal masks ---------------------------------------------------------------------------------------------- */
+/* ---- signal masks ------------------------------------------------------------------------------------------------ */
 
 static void expect_mask(const sigset_t *expected, int line)
 {
@@ -436,7 +436,7 @@ TEST(step_aside_restores_the_signal_mask_too)
     kthd_end(kthd);
 }
 
-/* ---- signals sent to the parked kernel thread ------------------------------------------------------------------- */
+/* ---- signals sent to the parked kernel thread -------------------------------------------------------------------- */
 
 static struct {
     atomic_long handled;
@@ -552,7 +552,7 @@ TEST(a_signal_storm_on_threads_that_switch_and_migrate_does_no_harm)
     kthd_end(kthds[1]);
 }
 
-/* ---- stepping aside -------------------------------------------------------------------------------------------- */
+/* ---- stepping aside ---------------------------------------------------------------------------------------------- */
 
 static void *step_aside_from_inside(void *arg)
 {
@@ -636,7 +636,8 @@ static void *send_twice(void *arg)
     return NULL;
 }
 
-static const char *const rejoin_words[] = {"yield", "receive", "send", "park", "join", "group", "migrate", "yield_to", NULL};
+static const char *const rejoin_words[] = {"yield", "receive", "send",     "park", "join",
+                                           "group", "migrate", "yield_to", NULL};
 
 TEST_OVER(a_loose_lwt_rejoins_by_this_call, rejoin_words)
 {
@@ -738,7 +739,7 @@ void *step_aside_and_count(void *arg)
     return NULL;
 }
 
-/* ---- ending without leaving ------------------------------------------------------------------------------------ */
+/* ---- ending without leaving -------------------------------------------------------------------------------------- */
 
 static void *end_without_leaving(void *arg)
 {
@@ -815,7 +816,7 @@ TEST(destructors_of_thread_specific_data_may_still_call_weft)
     kthd_end(kthd);
 }
 
-/* ---- together with others -------------------------------------------------------------------------------------- */
+/* ---- together with others ---------------------------------------------------------------------------------------- */
 
 TEST(malloc_and_stdio_locks_follow_the_thread)
 {

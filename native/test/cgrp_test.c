@@ -649,7 +649,8 @@ static void churn_members(void *arg)
     struct check_random random = check_random_from(churn->seed);
     while (!atomic_load(&churn->stop)) {
         weft_chan_t chan = churn->chans[check_random_below(&random, 8)];
-        int r = check_random_below(&random, 2) ? weft_cgrp_add(churn->cgrp, chan, 1) : weft_cgrp_remove(churn->cgrp, chan);
+        bool add = check_random_below(&random, 2);
+        int r = add ? weft_cgrp_add(churn->cgrp, chan, 1) : weft_cgrp_remove(churn->cgrp, chan);
         REQUIRE(r >= 0 || r == -EEXIST || r == -ENOENT);
         weft_lwt_yield();
     }

@@ -6,7 +6,7 @@
  */
 #include "scene.h"
 
-/* ---- what needs no partner ------------------------------------------------------------------------------------ */
+/* ---- what needs no partner --------------------------------------------------------------------------------------- */
 
 CONTRACT(a_new_channel_is_empty_open_and_held_once)
 {
@@ -144,7 +144,7 @@ CONTRACT(a_freed_channel_is_ebadf_everywhere)
     CHECK_EQ(weft_chan_release(chan, 0), -EBADF);
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 struct part {
     struct scene *scene;
@@ -450,7 +450,8 @@ static void recv_under_deadlines(void *arg)
     for (;;) {
         bool last = atomic_load(r->stop) == 0;
         uint64_t word;
-        int result = weft_chan_recv_until(r->chan, &word, last ? 0 : check_now_ns() + check_random_below(&random, 20000));
+        int64_t deadline = last ? 0 : check_now_ns() + check_random_below(&random, 20000);
+        int result = weft_chan_recv_until(r->chan, &word, deadline);
         if (result == 0) {
             r->passed++;
             r->sum += word;
@@ -473,7 +474,8 @@ CONTRACT(under_deadlines_on_both_sides_what_was_sent_was_received)
         atomic_int senders = 2;
         weft_chan_t chan = chan_new(capacities[c]);
         for (int i = 0; i < 4; i++) {
-            races[i] = (struct timeout_race){.chan = chan, .rounds = check_scale(2000), .seed = seed + (uint64_t)i, .stop = &senders};
+            races[i] = (struct timeout_race){
+                .chan = chan, .rounds = check_scale(2000), .seed = seed + (uint64_t)i, .stop = &senders};
             actors[i] = scene_spawn(scene, i % 2 ? recv_under_deadlines : send_under_deadlines, &races[i]);
         }
         for (int i = 0; i < 4; i++)
@@ -708,7 +710,7 @@ CONTRACT(four_senders_and_four_receivers_pass_every_word_once)
     }
 }
 
-/* ---- try-forms against a racing peer ------------------------------------------------------------------------------ */
+/* ---- try-forms against a racing peer ----------------------------------------------------------------------------- */
 
 struct try_race {
     weft_chan_t chan, ack;

@@ -117,7 +117,7 @@ static inline void check_register(struct check_test *test)
 #define TEST_OVER(name, words) CHECK_DEFINE(name, words, check_default_limit_seconds)
 #define TEST_OVER_LIMIT(name, words, seconds) CHECK_DEFINE(name, words, seconds)
 
-/* ---- saying what went wrong ---------------------------------------------------------------------------------- */
+/* ---- saying what went wrong -------------------------------------------------------------------------------------- */
 
 /* One write per message, without stdio: callable on a small stack and from any thread, messages do not mix. */
 __attribute__((format(printf, 1, 2), noinline)) static void check_say(const char *format, ...)
@@ -176,8 +176,13 @@ static inline bool check_eq(const char *file, int line, const char *what, long l
     return a == b ? true : check_failed_eq(file, line, what, a, b, fatal);
 }
 
-#define CHECK(cond) ((cond) ? true : check_failed(__FILE__, __LINE__, "not so: " #cond, false))
-#define REQUIRE(cond) ((cond) ? true : check_failed(__FILE__, __LINE__, "not so: " #cond, true))
+static inline bool check_that(bool holds, const char *file, int line, const char *what, bool fatal)
+{
+    return holds ? true : check_failed(file, line, what, fatal);
+}
+
+#define CHECK(cond) check_that((cond), __FILE__, __LINE__, "not so: " #cond, false)
+#define REQUIRE(cond) check_that((cond), __FILE__, __LINE__, "not so: " #cond, true)
 #define CHECK_EQ(a, b) check_eq(__FILE__, __LINE__, #a, (long long)(a), (long long)(b), false)
 #define REQUIRE_EQ(a, b) check_eq(__FILE__, __LINE__, #a, (long long)(a), (long long)(b), true)
 #define CHECK_STR(a, b)                                                                                          \
@@ -196,7 +201,7 @@ static inline bool check_eq(const char *file, int line, const char *what, long l
         _exit(check_exit_skipped);                \
     } while (0)
 
-/* ---- time, bounds, random numbers ---------------------------------------------------------------------------- */
+/* ---- time, bounds, random numbers -------------------------------------------------------------------------------- */
 
 static inline int64_t check_now_ns(void)
 {
@@ -275,7 +280,7 @@ static inline uint32_t check_random_below(struct check_random *random, uint32_t 
     return (uint32_t)(((check_random_next(random) >> 32) * bound) >> 32);
 }
 
-/* ---- what a process holds ------------------------------------------------------------------------------------ */
+/* ---- what a process holds ---------------------------------------------------------------------------------------- */
 
 static inline pid_t check_tid(void) { return (pid_t)syscall(SYS_gettid); }
 
@@ -339,7 +344,7 @@ static inline bool check_task_in_state(pid_t tid, char state)
     return end && end[1] == ' ' && end[2] == state;
 }
 
-/* ---- processes that die -------------------------------------------------------------------------------------- */
+/* ---- processes that die ------------------------------------------------------------------------------------------ */
 
 /*
  * Runs body(arg) in a child process and returns its wait status; what it wrote to standard error is in `text`.
@@ -383,7 +388,7 @@ static inline int check_death(void (*body)(void *), void *arg, char *text, size_
     return status;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* The verdict of one child: NULL if it passed. */
 static inline const char *check_verdict(int status, bool late, char *buf, size_t size)
@@ -405,7 +410,8 @@ static inline const char *check_verdict(int status, bool late, char *buf, size_t
 static inline void check_show_stacks(pid_t child)
 {
     char command[160];
-    snprintf(command, sizeof command, "gdb -p %d -batch -ex 'thread apply all bt 24' 2>/dev/null </dev/null", (int)child);
+    snprintf(command, sizeof command, "gdb -p %d -batch -ex 'thread apply all bt 24' 2>/dev/null </dev/null",
+             (int)child);
     int ignored = system(command);
     (void)ignored;
 }

@@ -14,11 +14,14 @@
 #include "context/context.h"
 #include "context/stack.h"
 
-/* ---- a caller in assembly, that knows what is in each register before and after -------------------------------------- */
+/* ---- a caller in assembly, that knows what is in each register before and after ---------------------------------- */
 
 /* Loads rbx, rbp, r12 to r15 from `in`, switches, and stores what they are afterwards to `out`. */
 int switch_with(struct context *from, struct context *to, const uint64_t in[6], uint64_t out[6]);
 extern char switch_with_end[];
+
+/* Which switch it makes: context_switch, or the one for two native contexts. */
+void *switch_made __attribute__((used)) = (void *)context_switch;
 
 __asm__(".text\n"
         ".globl switch_with\n"
@@ -40,7 +43,7 @@ __asm__(".text\n"
         "    movq 40(%rdx), %r15\n"
         "    xorl %edx, %edx\n"
         "    xorl %ecx, %ecx\n"
-        "    call context_switch\n"
+        "    call *switch_made(%rip)\n"
         "    popq %rcx\n    .cfi_adjust_cfa_offset -8\n"
         "    movq %rbx, 0(%rcx)\n"
         "    movq %rbp, 8(%rcx)\n"
@@ -59,7 +62,7 @@ __asm__(".text\n"
         "switch_with_end:\n"
         "    .size switch_with, . - switch_with\n");
 
-/* ---- two contexts: the test's own, and another on a stack of ours ------------------------------------------------------ */
+/* ---- two contexts: the test's own, and another on a stack of ours ------------------------------------------------ */
 
 enum { stack_bytes = 256 << 10 };
 
@@ -143,7 +146,7 @@ TEST(each_switch_returns_the_result_that_was_laid_down_for_it)
     CHECK_EQ(sum, -999 * 500);
 }
 
-/* ---- registers -------------------------------------------------------------------------------------------------------- */
+/* ---- registers --------------------------------------------------------------------------------------------------- */
 
 static uint64_t registers_there[6];
 
@@ -164,9 +167,18 @@ static void *exchange_registers(void *arg)
     return NULL;
 }
 
-TEST(callee_saved_registers_come_back_as_they_were)
+static const char *const switch_words[] = {"any", "native", NULL};
+
+static void choose_switch(void)
+{
+    if (check_variant)
+        switch_made = (void *)context_switch_native;
+}
+
+TEST_OVER(callee_saved_registers_come_back_as_they_were, switch_words)
 {
     no_sanitizer();
+    choose_switch();
     struct check_random random = check_random_from(1);
     make_there(exchange_registers, NULL);
     for (int round = 0; round < 10000; round++) {
@@ -182,7 +194,7 @@ TEST(callee_saved_registers_come_back_as_they_were)
     }
 }
 
-/* ---- control words ---------------------------------------------------------------------------------------------------- */
+/* ---- control words ----------------------------------------------------------------------------------------------- */
 
 static uint32_t get_mxcsr(void)
 {
@@ -202,7 +214,13 @@ static uint16_t get_x87(void)
 
 static void set_x87(uint16_t word) { __asm__ volatile("fldcw %0" : : "m"(word)); }
 
-enum { mxcsr_default = 0x1f80, mxcsr_round_down = 0x3f80, mxcsr_inexact = 0x20, x87_default = 0x37f, x87_double_down = 0x67f };
+enum {
+    mxcsr_default = 0x1f80,
+    mxcsr_round_down = 0x3f80,
+    mxcsr_inexact = 0x20,
+    x87_default = 0x37f,
+    x87_double_down = 0x67f,
+};
 
 static void *other_control_words(void *arg)
 {
@@ -273,9 +291,7 @@ TEST(control_words_that_are_equal_are_not_loaded)
     CHECK_EQ(get_mxcsr(), mxcsr_default);
 }
 
-/* ---- unwinding: single-stepped through the switch, at each instruction -------------------------------------------------- */
-
-extern char context_switch_start[] __asm__("context_switch");
+/* ---- unwinding: single-stepped through the switch, at each instruction ------------------------------------------- */
 
 static struct {
     uint64_t inside;       /* steps whose instruction was the switch's */
@@ -298,15 +314,20 @@ static _Unwind_Reason_Code look_at_frame(struct _Unwind_Context *frame, void *ar
     return _URC_NO_REASON;
 }
 
+/* The switches lie together, with what is rare behind them; context_jump() is the next. */
+static bool in_the_switch(uintptr_t ip)
+{
+    uintptr_t any = (uintptr_t)context_switch, native = (uintptr_t)context_switch_native;
+    return ip >= (any < native ? any : native) && ip < (uintptr_t)context_jump;
+}
+
 static void on_step(int signal, siginfo_t *info, void *opaque)
 {
     (void)signal;
     (void)info;
     ucontext_t *context = opaque;
     uintptr_t ip = (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
-    if (ip < (uintptr_t)context_switch_start || ip >= (uintptr_t)context_switch_start + 512)
-        return;
-    if (ip > (uintptr_t)switch_with && ip < (uintptr_t)switch_with_end)
+    if (!in_the_switch(ip))
         return;
     steps.inside++;
     steps.caller_found = false;
@@ -316,7 +337,7 @@ static void on_step(int signal, siginfo_t *info, void *opaque)
         steps.good++;
     } else {
         if (!steps.bad++)
-            steps.bad_at = ip - (uintptr_t)context_switch_start;
+            steps.bad_at = ip - (uintptr_t)switch_made;
     }
 }
 
@@ -333,9 +354,10 @@ static void *step_back(void *arg)
 
 #define TRAP_FLAG 0x100
 
-TEST(every_instruction_of_the_switch_can_be_unwound_through)
+TEST_OVER(every_instruction_of_the_switch_can_be_unwound_through, switch_words)
 {
     no_sanitizer();
+    choose_switch();
     struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
     REQUIRE_EQ(sigaction(SIGTRAP, &action, NULL), 0);
     make_there(step_back, NULL);
@@ -351,7 +373,7 @@ TEST(every_instruction_of_the_switch_can_be_unwound_through)
     }
     check_say("    %d steps in the switch\n", (int)steps.inside);
     if (steps.bad)
-        check_say("    the first bad one at context_switch + 0x%lx\n", (unsigned long)steps.bad_at);
+        check_say("    the first bad one at the switch + 0x%lx\n", (unsigned long)steps.bad_at);
     CHECK(steps.inside > 80);
     CHECK_EQ(steps.bad, 0);
 }
@@ -383,7 +405,7 @@ TEST(an_unwinder_stops_where_a_context_begins)
     CHECK(frames_of_new >= 1 && frames_of_new <= 3);
 }
 
-/* ---- stacks ------------------------------------------------------------------------------------------------------------ */
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
 TEST(stack_sizes_map_to_classes_by_powers_of_two)
 {

@@ -332,7 +332,7 @@ static bool has_row(const char *function, const char *code)
     return false;
 }
 
-/* ---- holding the table against them -------------------------------------------------------------------------------- */
+/* ---- holding the table against them ------------------------------------------------------------------------------ */
 
 TEST(every_function_of_the_headers_is_in_the_table)
 {

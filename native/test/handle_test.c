@@ -192,7 +192,7 @@ static void without_the_two(void)
     chan_end(a_chan);
 }
 
-/* ---- before anything was ever created ----------------------------------------------------------------------------- */
+/* ---- before anything was ever created ---------------------------------------------------------------------------- */
 
 TEST(handles_are_refused_before_anything_was_created)
 {
@@ -201,7 +201,7 @@ TEST(handles_are_refused_before_anything_was_created)
         expect_refused(ids[i], 15);
 }
 
-/* ---- one by one --------------------------------------------------------------------------------------------------- */
+/* ---- one by one -------------------------------------------------------------------------------------------------- */
 
 CONTRACT(stale_handles_are_refused)
 {
@@ -265,7 +265,7 @@ CONTRACT(closing_and_freeing_twice_is_refused)
     }
 }
 
-/* ---- by chance ---------------------------------------------------------------------------------------------------- */
+/* ---- by chance --------------------------------------------------------------------------------------------------- */
 
 enum { live_each = 8 };
 
@@ -366,7 +366,7 @@ CONTRACT(a_hundred_thousand_random_handles_are_refused_and_harm_nothing)
     kthd_end(kthd);
 }
 
-/* ---- handles that go stale in use ---------------------------------------------------------------------------------- */
+/* ---- handles that go stale in use -------------------------------------------------------------------------------- */
 
 static struct {
     _Atomic uint64_t kthd, chan, cgrp;
@@ -434,7 +434,8 @@ TEST(kthds_that_go_while_others_spawn_and_adopt_lose_no_lwt)
     for (int i = 0; i < threads; i++)
         pthread_join(users[i], NULL);
     kthd_end(kthd_of(atomic_load(&moving.kthd)));
-    check_say("    %ld kthds, %ld lwts, %ld adoptions\n", rounds, atomic_load(&moving.created), atomic_load(&moving.adopted));
+    check_say("    %ld kthds, %ld lwts, %ld adoptions\n", rounds, atomic_load(&moving.created),
+              atomic_load(&moving.adopted));
     CHECK_EQ(atomic_load(&moving.ran), atomic_load(&moving.created));
     CHECK_EQ(all_info().lwts, 0);
 }
@@ -477,7 +478,8 @@ static void use_moving_objects(void *arg)
             if (r == 0)
                 REQUIRE_EQ(ci.capacity, 2);
         }
-        REQUIRE(r == 0 || r == -EBADF || r == -EAGAIN || r == -ETIMEDOUT || r == -EPIPE || r == -ENOENT || r == -EEXIST);
+        REQUIRE(r == 0 || r == -EBADF || r == -EAGAIN || r == -ETIMEDOUT || r == -EPIPE || r == -ENOENT ||
+                r == -EEXIST);
         atomic_fetch_add(&moving.used, 1);
         if (check_random_below(&random, 8) == 0)
             weft_lwt_yield();

@@ -21,7 +21,7 @@
 
 static void *give_back(void *arg) { return arg; }
 
-/* ---- without FSGSBASE ----------------------------------------------------------------------------------------------- */
+/* ---- without FSGSBASE -------------------------------------------------------------------------------------------- */
 
 static bool hide_fsgsbase;
 
@@ -114,7 +114,7 @@ TEST_OVER(adopted_threads_keep_their_tls_by_this_instruction, fs_words)
     kthd_end(kthds[1]);
 }
 
-/* ---- full tables ------------------------------------------------------------------------------------------------------ */
+/* ---- full tables ------------------------------------------------------------------------------------------------- */
 
 TEST_LIMIT(a_full_table_of_lwts_is_enospc, 60)
 {
@@ -194,7 +194,7 @@ TEST(the_last_possible_reference_is_refused_with_enospc)
     chan_end(chan);
 }
 
-/* ---- a JVM's veto --------------------------------------------------------------------------------------------------- */
+/* ---- a JVM's veto ------------------------------------------------------------------------------------------------ */
 
 static int veto(void *(*fn)(void *)) { return fn == give_back ? -EACCES : 0; }
 
@@ -213,7 +213,7 @@ TEST(a_veto_on_a_function_is_passed_on)
     kthd_end(kthd);
 }
 
-/* ---- limits that the system sets --------------------------------------------------------------------------------------- */
+/* ---- limits that the system sets --------------------------------------------------------------------------------- */
 
 TEST(a_tight_limit_on_address_space_gives_enomem_or_smaller_tables_never_a_crash)
 {

@@ -36,7 +36,7 @@ static void lwt_release(weft_lwt_t lwt)
     CHECK_EQ((intptr_t)lwt_result(lwt), 0);
 }
 
-/* ---- creation ------------------------------------------------------------------------------------------------ */
+/* ---- creation ---------------------------------------------------------------------------------------------------- */
 
 TEST(attr_init_fills_in_the_documented_defaults)
 {
@@ -147,7 +147,7 @@ TEST(create_refuses_the_zero_kthd_on_a_plain_thread)
     expect_no_lwt(-EPERM, no_kthd, give_back, NULL);
 }
 
-/* ---- stacks -------------------------------------------------------------------------------------------------- */
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
 /* Writes to every page of `bytes` of its own stack. */
 __attribute__((noinline)) static uintptr_t touch(size_t bytes)
@@ -224,7 +224,7 @@ LWT_TEST(a_function_is_entered_with_the_stack_aligned_as_the_abi_wants)
     }
 }
 
-/* ---- exit ---------------------------------------------------------------------------------------------------- */
+/* ---- exit -------------------------------------------------------------------------------------------------------- */
 
 static int exit_from_depth(int depth);
 static int (*volatile deeper)(int) = exit_from_depth; /* the compiler is not to see that it never returns */
@@ -283,7 +283,7 @@ TEST(exit_on_an_adopted_thread_aborts_with_a_message)
     CHECK_CONTAINS(text, "weft_lwt_exit");
 }
 
-/* ---- identity ------------------------------------------------------------------------------------------------ */
+/* ---- identity ---------------------------------------------------------------------------------------------------- */
 
 static void *my_id(void *arg)
 {
@@ -526,7 +526,7 @@ TEST(kthd_of_an_lwt_is_where_it_lives)
     kthd_end(other);
 }
 
-/* ---- turns --------------------------------------------------------------------------------------------------- */
+/* ---- turns ------------------------------------------------------------------------------------------------------- */
 
 static struct {
     int order[256];
@@ -652,7 +652,7 @@ TEST(yield_to_from_a_plain_thread_is_eperm)
     kthd_end(kthd);
 }
 
-/* ---- migration ------------------------------------------------------------------------------------------------ */
+/* ---- migration --------------------------------------------------------------------------------------------------- */
 
 LWT_TEST(migrate_moves_an_lwt_to_the_other_kthds_carrier)
 {
@@ -734,7 +734,7 @@ LWT_TEST(twenty_lwts_wander_between_two_kthds)
         CHECK_EQ((intptr_t)lwt_result(lwts[i]), steps);
 }
 
-/* ---- permits ------------------------------------------------------------------------------------------------- */
+/* ---- permits ----------------------------------------------------------------------------------------------------- */
 
 LWT_TEST(a_permit_that_came_before_is_taken_without_waiting)
 {
@@ -958,7 +958,7 @@ TEST(a_permit_against_a_timeout_is_taken_or_kept_never_both)
     kthd_end(kthd);
 }
 
-/* ---- interrupts ---------------------------------------------------------------------------------------------- */
+/* ---- interrupts -------------------------------------------------------------------------------------------------- */
 
 LWT_TEST(an_interrupt_before_the_wait_ends_the_next_one_only)
 {
@@ -1044,7 +1044,7 @@ LWT_TEST(an_lwt_that_exits_with_an_interrupt_pending_leaves_none_to_the_next)
     lwt_result(lwt);
 }
 
-/* ---- join ---------------------------------------------------------------------------------------------------- */
+/* ---- join -------------------------------------------------------------------------------------------------------- */
 
 LWT_TEST(join_waits_for_an_lwt_of_its_own_kthd)
 {
@@ -1110,7 +1110,9 @@ TEST(an_adopted_thread_may_join)
 static void *spawn_and_join(void *arg)
 {
     intptr_t depth = (intptr_t)arg;
-    return depth == 0 ? (void *)1 : (void *)(1 + (intptr_t)lwt_result(lwt_new(no_kthd, spawn_and_join, (void *)(depth - 1))));
+    if (depth == 0)
+        return (void *)1;
+    return (void *)(1 + (intptr_t)lwt_result(lwt_new(no_kthd, spawn_and_join, (void *)(depth - 1))));
 }
 
 LWT_TEST(joins_nest)
@@ -1417,7 +1419,7 @@ TEST(of_many_joiners_exactly_one_wins)
         kthd_end(kthds[i]);
 }
 
-/* ---- detached ------------------------------------------------------------------------------------------------ */
+/* ---- detached ---------------------------------------------------------------------------------------------------- */
 
 static weft_lwt_t lwt_detached(weft_kthd_t kthd, void *(*fn)(void *), void *arg)
 {
@@ -1513,7 +1515,7 @@ TEST(detach_against_exit_leaves_nothing)
     kthd_end(kthd);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void *create_and_join_many(void *arg)
 {

@@ -50,7 +50,8 @@ static void alive_at_once(long count, long limit_kib)
         REQUIRE_EQ((long)(intptr_t)lwt_result(lwt_of(ids[i])), i);
     int64_t joined = check_now_ns();
     check_say("    %ld lwts: VmRSS %ld KiB, %ld bytes each, %d maps; created in %ld ms, ended and joined in %ld ms\n",
-              count, rss, rss * 1024 / count, maps, (long)((created - start) / 1000000), (long)((joined - created) / 1000000));
+              count, rss, rss * 1024 / count, maps, (long)((created - start) / 1000000),
+              (long)((joined - created) / 1000000));
     if (!CHECK_SANITIZED) {
         CHECK(rss < limit_kib);
         CHECK(maps < 200);

@@ -69,7 +69,7 @@ struct actor {
     atomic_int done; /* set with release as the actor's last act; whoever joins reads with acquire */
 };
 
-/* ---- small things -------------------------------------------------------------------------------------------- */
+/* ---- small things ------------------------------------------------------------------------------------------------ */
 
 static inline int64_t scene_in_ms(int64_t ms) { return check_now_ns() + ms * 1000000; }
 
@@ -183,7 +183,7 @@ static inline struct weft_info kthd_info(weft_kthd_t kthd)
     return info;
 }
 
-/* ---- actors -------------------------------------------------------------------------------------------------- */
+/* ---- actors ------------------------------------------------------------------------------------------------------ */
 
 static inline void actor_act(struct actor *actor)
 {
@@ -278,7 +278,7 @@ static inline void scene_join(struct actor *actor)
     free(actor);
 }
 
-/* ---- running a body as actor 0 ------------------------------------------------------------------------------- */
+/* ---- running a body as actor 0 ----------------------------------------------------------------------------------- */
 
 struct scene_play {
     struct scene *scene;

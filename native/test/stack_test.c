@@ -153,7 +153,7 @@ TEST(a_frame_larger_than_the_stack_meets_the_guard)
     CHECK_CONTAINS(text, "overflow");
 }
 
-/* ---- other people's faults ---------------------------------------------------------------------------------------- */
+/* ---- other people's faults --------------------------------------------------------------------------------------- */
 
 static struct {
     atomic_int caught;
@@ -322,7 +322,7 @@ TEST(a_sigsegv_that_was_sent_ends_the_process_too)
         CHECK(!(WIFEXITED(status) && WEXITSTATUS(status) == 0));
 }
 
-/* ---- within the limits --------------------------------------------------------------------------------------------- */
+/* ---- within the limits ------------------------------------------------------------------------------------------- */
 
 TEST(deep_recursion_within_the_limits_works)
 {
@@ -383,7 +383,7 @@ TEST(the_smallest_stack_holds_a_signal_frame)
     kthd_end(kthd);
 }
 
-/* ---- given back ----------------------------------------------------------------------------------------------------- */
+/* ---- given back -------------------------------------------------------------------------------------------------- */
 
 static void *descend_and_park(void *arg)
 {

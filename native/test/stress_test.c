@@ -46,7 +46,8 @@ static void step_send(struct check_random *random)
 {
     weft_chan_t chan = some_chan(random);
     uint64_t word = check_random_below(random, 1000000);
-    int r = check_random_below(random, 3) ? weft_chan_send_until(chan, word, soon(random)) : weft_chan_try_send(chan, word);
+    bool wait = check_random_below(random, 3);
+    int r = wait ? weft_chan_send_until(chan, word, soon(random)) : weft_chan_try_send(chan, word);
     if (r == 0) {
         atomic_fetch_add(&world.sent, 1);
         atomic_fetch_add(&world.sent_sum, word);
@@ -59,7 +60,8 @@ static void step_recv(struct check_random *random)
 {
     weft_chan_t chan = some_chan(random);
     uint64_t word;
-    int r = check_random_below(random, 3) ? weft_chan_recv_until(chan, &word, soon(random)) : weft_chan_try_recv(chan, &word);
+    bool wait = check_random_below(random, 3);
+    int r = wait ? weft_chan_recv_until(chan, &word, soon(random)) : weft_chan_try_recv(chan, &word);
     if (r == 0)
         book_received(word);
     else

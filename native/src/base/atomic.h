@@ -47,4 +47,15 @@ __attribute__((weak, visibility("hidden"))) _Atomic(int) fence_for_sanitizer;
 /* A counter with one writer, which need not pay for a locked instruction; anyone may read it. */
 #define bump_owned(field) store_relaxed(field, load_relaxed(field) + 1)
 
+/*
+ * Counts such a counter down by one; true when it is zero or below. One instruction, which compilers do not make of a
+ * load and a store: x86 reads and writes an aligned word whole, so a reader elsewhere sees the one value or the other.
+ */
+#define count_down_owned(field) \
+    ({ \
+        bool over_; \
+        __asm__ volatile("subl $1, %0" : "+m"((field)->shared_), "=@ccle"(over_)); \
+        over_; \
+    })
+
 #endif

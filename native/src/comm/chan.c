@@ -485,7 +485,7 @@ int weft_chan_create(weft_chan_t *out, uint32_t capacity)
     slab_revive(&chan->slot);
     spinlock_release(&chan->bias.lock);
     add_relaxed(&chans_created, 1);
-    info_count_channels = count_chans;
+    store_relaxed(&info_port.count_channels, count_chans);
     *out = chan_handle(chan);
     return 0;
 }

@@ -17,12 +17,14 @@ __thread void *context_current;
 
 void context_make(struct context *context, void *top, void *(*fn)(void *), void *arg, int (*end)(void *))
 {
-    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(context->mxcsr), "=m"(context->x87));
+    uint16_t x87;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(context->mxcsr), "=m"(x87));
     context->sp = top;
     context->r12 = arg;
     context->r13 = (void *)fn;
     context->r14 = (void *)end;
-    context->fresh = 1;
+    context->r15 = (void *)(uintptr_t)x87;
+    context->x87 = CONTEXT_FRESH;
 }
 
 #define HWCAP2_FSGSBASE_BIT 2      /* linux/arch/x86/include/uapi/asm/hwcap2.h */

@@ -12,24 +12,27 @@
 
 /* A flow of control, while it is suspended. The assembly knows the fields by their offsets. */
 struct context {
+    void *owner[3];  /* not used here: room for its owner, in the cache line of what follows */
     void *sp;        /* its stack pointer */
     uint64_t fs;     /* its own FS base; 0: it runs on its carrier's. Constant */
     int32_t result;  /* what the switch returns to it when it comes back; written by whoever brings it back */
-    uint8_t fresh;   /* it has not run yet */
-    uint8_t tags[3]; /* not used here: room for its owner, in the same cache line */
+    uint8_t tags[4]; /* not used here, like owner */
     uint32_t mxcsr;  /* control words of the floating-point units */
-    uint16_t x87;
+    uint16_t x87;    /* CONTEXT_FRESH: it has not run yet, and the word is in r15 */
     uint16_t unused;
     void *rbx, *rbp, *r12, *r13, *r14, *r15;
 };
-_Static_assert(offsetof(struct context, sp) == 0 && offsetof(struct context, result) == 16 &&
-               offsetof(struct context, fresh) == 20 && offsetof(struct context, mxcsr) == 24 &&
-               offsetof(struct context, x87) == 28 && offsetof(struct context, rbx) == 32 &&
-               offsetof(struct context, r15) == 72, "as the assembly has it");
+#define CONTEXT_FRESH 0xffff
+_Static_assert(offsetof(struct context, sp) == 24 && offsetof(struct context, result) == 40 &&
+               offsetof(struct context, mxcsr) == 48 && offsetof(struct context, x87) == 52 && offsetof(struct context, rbx) == 56 &&
+               offsetof(struct context, r15) == 96, "as the assembly has it");
 
 /* Resumes `to`, a native context on the same carrier, and forgets the caller. To be called last, so as to be jumped to.
  * (Not declared as never returning: compilers make calls to such functions real calls.) */
 int context_jump(struct context *to) __attribute__((visibility("hidden")));
+
+/* The same for two native contexts of one carrier, which share its FS base. */
+int context_switch_native(struct context *from, struct context *to) __attribute__((visibility("hidden")));
 
 /* Suspends `from`, resumes `to`; returns, when somebody switches back to `from`, its result. See switch_x86_64.S. */
 int context_switch(struct context *from, struct context *to, uint64_t fs, void *current)

@@ -1,30 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The context switch: the only place where a stack pointer is exchanged. Entered by whoever owns the kthd, on the
- * stack of the lwt that goes; returns on the stack of the one that comes, from the same `ret`.
+ * stack of the lwt that goes; returns on the stack of the one that comes.
  *
+ *   int context_switch_native(struct context *from, struct context *to);
  *   int context_switch(struct context *from, struct context *to, uint64_t fs, void *current);
  *   eax                rdi                   rsi                 rdx          rcx
  *
- *   from      where the going context's stack pointer is stored
- *   to        where the coming context's is, and the result its call is to return
+ * The first for two native contexts of one carrier, whose FS base stays; the second for all others.
+ *
+ *   from      what goes is stored here
+ *   to        what comes is loaded from here, and the result its call is to return
  *   fs        FS base to load, or 0 to keep the present one
  *   current   with fs: stored to the thread-local `context_current` under the new FS base, unless NULL
  *
  * A suspended context is a struct context, and nothing on its stack but what was there:
  *
- *     +0   sp: where the return address lies      +32  rbx     +40  rbp
- *     +8   FS base (not used here)                +48  r12     +56  r13
- *     +16  result                                 +64  r14     +72  r15
- *     +20  fresh: it has not run yet
- *     +24  MXCSR    +28  x87 control word
+ *     +0   the owner's                           +56  rbx     +64  rbp
+ *     +24  sp: where the return address lies     +72  r12     +80  r13
+ *     +32  FS base (not used here)               +88  r14     +96  r15
+ *     +40  result
+ *     +48  MXCSR    +52  x87 control word, or FRESH: it has not run yet
  *
  * What the ABI makes the callee save, and nothing else (System V AMD64 psABI 3.2.1). Registers go to the control block
  * and not to the stack: its address is known before the stack pointer is loaded, so that the loads need not wait for
  * it, nor be checked against the stores of the going context (3.0 ns; with push and pop 4.0).
  *
- * The control words are stored always and loaded only where they differ: store and compare cost under 1 ns, an ldmxcsr
- * that changes something up to 60. Of MXCSR only the control bits count (0xffc0): the sticky flags are the callee's to
+ * The control words are stored always and loaded only where they differ: store and compare cost 1 ns (all of it
+ * stmxcsr's, which starts only when the instructions before it are done), an ldmxcsr that changes something up to 60. Of MXCSR only the control bits count (0xffc0): the sticky flags are the callee's to
  * clobber.
  *
  * `ret`, not pop + jmp: all contexts come here by a `call` from the same few places, so the return-stack predictor is
@@ -35,29 +38,24 @@
  * Unwinders: the return address is always at the stack pointer. From the exchange on, the caller's registers are those
  * in the coming context's control block, which rsi points to.
  */
-#define SP 0
-#define RESULT 16
-#define FRESH 20
-#define MXCSR 24
-#define X87 28
-#define RBX 32
-#define RBP 40
-#define R12 48
-#define R13 56
-#define R14 64
-#define R15 72
+#define SP 24
+#define RESULT 40
+#define MXCSR 48
+#define X87 52
+#define RBX 56
+#define RBP 64
+#define R12 72
+#define R13 80
+#define R14 88
+#define R15 96
+#define FRESH 0xffff /* no control word of an x87: its reserved bits are not all ones */
 
 /* DW_CFA_expression: the register's old value lies at rsi + offset. (Two bytes of LEB128 for offsets from 64.) */
 #define CFI_IN_CONTEXT(reg, offset) .cfi_escape 0x10, reg, 2, 0x74, offset
 #define CFI_IN_CONTEXT_FAR(reg, offset) .cfi_escape 0x10, reg, 3, 0x74, offset + 0x80, 0
 
-        .text
-        .p2align 6
-        .globl  context_switch
-        .hidden context_switch
-        .type   context_switch, @function
-context_switch:
-        .cfi_startproc
+/* The going context: registers, control words, stack pointer to the block in rdi; the control words also to r9d, r8d. */
+.macro save
         stmxcsr MXCSR(%rdi)
         fnstcw  X87(%rdi)
         movl    MXCSR(%rdi), %r9d       # loads of the very widths stored: they are forwarded from the store buffer
@@ -69,13 +67,16 @@ context_switch:
         movq    %r14, R14(%rdi)
         movq    %r15, R15(%rdi)
         movq    %rsp, SP(%rdi)
-.Lload:
+.endm
+
+/* The coming context: result, stack pointer, registers from the block in rsi. */
+.macro load
         movl    RESULT(%rsi), %eax
         movq    SP(%rsi), %rsp          # from here on we are the coming context
         CFI_IN_CONTEXT(3, RBX)
-        CFI_IN_CONTEXT(6, RBP)
-        CFI_IN_CONTEXT(12, R12)
-        CFI_IN_CONTEXT(13, R13)
+        CFI_IN_CONTEXT_FAR(6, RBP)
+        CFI_IN_CONTEXT_FAR(12, R12)
+        CFI_IN_CONTEXT_FAR(13, R13)
         CFI_IN_CONTEXT_FAR(14, R14)
         CFI_IN_CONTEXT_FAR(15, R15)
         movq    RBX(%rsi), %rbx
@@ -84,60 +85,82 @@ context_switch:
         movq    R13(%rsi), %r13
         movq    R14(%rsi), %r14
         movq    R15(%rsi), %r15
-        testq   %rdx, %rdx
-        jnz     .Lnew_fs
-.Lfs_done:
+.endm
+
+/* Its control words, if they are others. That it is fresh shows in the x87's, which costs no test of its own. */
+.macro finish
         xorl    MXCSR(%rsi), %r9d
         testl   $0xffc0, %r9d
-        jnz     .Lnew_mxcsr
-.Lmxcsr_done:
+        jnz     .Lnew_control_words
         cmpw    X87(%rsi), %r8w
-        jne     .Lnew_x87
-.Lx87_done:
-        cmpb    $0, FRESH(%rsi)
-        jne     .Lfresh
+        jne     .Lnew_control_words
         ret
+.endm
 
-        .p2align 4
-.Lnew_fs:
+        .text
+        .p2align 6
+        .globl  context_switch_native
+        .hidden context_switch_native
+        .type   context_switch_native, @function
+context_switch_native:
+        .cfi_startproc
+        save
+.Lload:
+        load
+        finish
+        .cfi_endproc
+        .size   context_switch_native, . - context_switch_native
+
+        .p2align 6
+        .globl  context_switch
+        .hidden context_switch
+        .type   context_switch, @function
+context_switch:
+        .cfi_startproc
+        save
+        load
+        testq   %rdx, %rdx
+        jz      .Lfs_done
         cmpb    $0, context_slow_fs(%rip)
         jne     .Lslow_fs
         wrfsbase %rdx
 .Lnew_fs_done:
         testq   %rcx, %rcx
-        jz      .Lfs_done
+        jnz     .Lnew_current
+.Lfs_done:
+        finish
+
+.Lnew_current:
         movq    context_current@gottpoff(%rip), %r10
         movq    %rcx, %fs:(%r10)
         jmp     .Lfs_done
 
-.Lslow_fs:                              # arch_prctl(ARCH_SET_FS, rdx); the system call clobbers rcx and r11
-        movl    %eax, %r10d
-        movq    %rsi, %rdi
+.Lslow_fs:                              # arch_prctl(ARCH_SET_FS, rdx); the system call clobbers rax, rcx and r11
+        pushq   %rax
+        pushq   %rcx
+        pushq   %rsi
+        .cfi_adjust_cfa_offset 24
         movq    %rdx, %rsi
-        movq    %rcx, %rdx
-        xchgq   %rdi, %r9               # rdi is an argument; MXCSR waits in it only until then
-        movl    %edi, %r11d
-        pushq   %r11
-        .cfi_adjust_cfa_offset 8
         movl    $0x1002, %edi
         movl    $158, %eax
         syscall
-        popq    %r11
-        .cfi_adjust_cfa_offset -8
-        movq    %r9, %rsi
-        movl    %r11d, %r9d
-        movq    %rdx, %rcx
-        movl    %r10d, %eax
+        popq    %rsi
+        popq    %rcx
+        popq    %rax
+        .cfi_adjust_cfa_offset -24
         jmp     .Lnew_fs_done
-.Lfresh:                                # the first time: jump in; there is no call that a `ret` would match
-        movb    $0, FRESH(%rsi)
-        jmp     context_entry
-.Lnew_mxcsr:
+
+.Lnew_control_words:
+        cmpw    $FRESH, X87(%rsi)
+        je      .Lfresh
         ldmxcsr MXCSR(%rsi)
-        jmp     .Lmxcsr_done
-.Lnew_x87:
         fldcw   X87(%rsi)
-        jmp     .Lx87_done
+        ret
+.Lfresh:                                # the first time: jump in; there is no call that a `ret` would match
+        movw    %r15w, X87(%rsi)        # see context_make()
+        ldmxcsr MXCSR(%rsi)
+        fldcw   X87(%rsi)
+        jmp     context_entry
         .cfi_endproc
         .size   context_switch, . - context_switch
 
@@ -159,7 +182,6 @@ context_jump:
         movl    -8(%rsp), %r9d
         movzwl  -4(%rsp), %r8d
         movq    %rdi, %rsi
-        xorl    %edx, %edx
         jmp     .Lload
         .cfi_endproc
         .size   context_jump, . - context_jump

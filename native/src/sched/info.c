@@ -9,7 +9,7 @@
 #include "sched/info.h"
 #include "sched/kthd.h"
 
-uint64_t (*info_count_channels)(void);
+struct info_port info_port;
 
 static void count_lwt(struct weft_info *out, const struct weft_lwt *lwt)
 {
@@ -39,7 +39,8 @@ static void count(struct weft_info *out, const struct weft_kthd *only)
         if (!only || kthd == only)
             out->switches += kthd_switches(kthd);
     }
-    out->channels = info_count_channels ? info_count_channels() : 0;
+    uint64_t (*count_channels)(void) = load_relaxed(&info_port.count_channels);
+    out->channels = count_channels ? count_channels() : 0;
 }
 
 void weft_info(struct weft_info *out) { count(out, NULL); }

@@ -7,7 +7,13 @@
 
 #include <stdint.h>
 
-/* How many channels live; NULL until the first one was created. */
-extern uint64_t (*info_count_channels)(void);
+#include "base/atomic.h"
+
+struct info_port {
+    /* How many channels live; NULL until the first one was created. Every creation writes it, with the same value;
+     * relaxed: what it counts is read relaxed, too. */
+    SHARED(uint64_t (*)(void)) count_channels;
+};
+extern struct info_port info_port;
 
 #endif

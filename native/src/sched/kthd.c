@@ -249,6 +249,13 @@ void kthd_poll(struct weft_kthd *kthd)
 
 /* --- the scheduler's context --- */
 
+int CROSSES_SWITCH kthd_switch_fs(struct weft_kthd *kthd, struct weft_lwt *from, struct weft_lwt *to)
+{
+    uint64_t fs = to->context.fs;
+    return fs ? context_switch(&from->context, &to->context, fs, NULL)
+              : context_switch(&from->context, &to->context, kthd->fs, to);
+}
+
 int CROSSES_SWITCH kthd_switch_out(struct weft_kthd *kthd, struct weft_lwt *from)
 {
     bool native = lwt_is_native(from);
@@ -277,7 +284,7 @@ int CROSSES_SWITCH kthd_block_slow(struct weft_kthd *kthd, struct weft_lwt *self
     kthd_poll(kthd);
     if (!kthd->ring)
         return kthd_switch_out(kthd, self);
-    struct weft_lwt *next = lwt_of_run(kthd->ring);
+    struct weft_lwt *next = kthd->ring;
     if (next != self)
         return kthd_switch(kthd, self, next);
     store_relaxed(&kthd->current, self); /* it was readied meanwhile, and it is its turn already */
@@ -394,7 +401,7 @@ static void kthd_loop(struct weft_kthd *kthd)
     for (;;) {
         kthd_poll(kthd);
         if (kthd->ring) {
-            dispatch(kthd, lwt_of_run(kthd->ring));
+            dispatch(kthd, kthd->ring);
             after_dispatch(kthd);
         } else if (idle(kthd)) {
             return;

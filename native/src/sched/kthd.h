@@ -52,7 +52,7 @@ struct weft_kthd {
 
     /* The owner's. */
     SHARED(struct weft_lwt *) current CACHE_ALIGNED; /* the one that runs; NULL: the scheduler. Others read it as a hint */
-    struct list *ring;                      /* while the scheduler runs: the lwt whose turn is next; NULL: none */
+    struct weft_lwt *ring;                  /* while the scheduler runs: the lwt whose turn is next; NULL: none */
     uint64_t fs;                            /* the carrier's FS base: native lwts run on it */
     struct timer_heap timers;
     uint32_t front_streak;
@@ -150,28 +150,39 @@ void kthd_ring(struct weft_kthd *kthd);
 /* Whether the fast paths must let kthd_poll() look. Called once per turn: it counts them, too. */
 static ALWAYS_INLINE bool kthd_attention(struct weft_kthd *kthd)
 {
-    int32_t turns = load_relaxed(&kthd->turns) - 1;
-    store_relaxed(&kthd->turns, turns);
-    return turns <= 0 || load_relaxed(&kthd->inbox) != NULL; /* relaxed: kthd_poll() takes the list with acquire */
+    return count_down_owned(&kthd->turns) || load_relaxed(&kthd->inbox) != NULL; /* relaxed: kthd_poll() acquires */
+}
+
+static ALWAYS_INLINE void ring_insert(struct weft_lwt *lwt, struct weft_lwt *prev, struct weft_lwt *next)
+{
+    lwt->prev = prev;
+    lwt->next = next;
+    prev->next = lwt;
+    next->prev = lwt;
+}
+
+/* Leaves its own links as they were. */
+static ALWAYS_INLINE void ring_remove(struct weft_lwt *lwt)
+{
+    lwt->prev->next = lwt->next;
+    lwt->next->prev = lwt->prev;
 }
 
 /* The ring's place to count from: the running lwt, or the one that the scheduler would run next. */
-static ALWAYS_INLINE struct list *kthd_cursor(struct weft_kthd *kthd)
+static ALWAYS_INLINE struct weft_lwt *kthd_cursor(struct weft_kthd *kthd)
 {
     struct weft_lwt *current = load_relaxed(&kthd->current); /* relaxed: our own store */
-    return likely(current != NULL) ? &current->run : kthd->ring;
+    return likely(current != NULL) ? current : kthd->ring;
 }
 
 static ALWAYS_INLINE void kthd_insert_last(struct weft_kthd *kthd, struct weft_lwt *lwt)
 {
-    struct list *cursor = kthd_cursor(kthd);
+    struct weft_lwt *cursor = kthd_cursor(kthd);
     lwt_set_state(lwt, WEFT_LWT_READY);
-    if (likely(cursor != NULL)) {
-        list_insert_between(&lwt->run, cursor->prev, cursor);
-    } else {
-        list_init(&lwt->run);
-        kthd->ring = &lwt->run;
-    }
+    if (likely(cursor != NULL))
+        ring_insert(lwt, cursor->prev, cursor);
+    else
+        kthd->ring = lwt->next = lwt->prev = lwt;
 }
 
 static ALWAYS_INLINE void kthd_insert_next(struct weft_kthd *kthd, struct weft_lwt *lwt)
@@ -179,14 +190,17 @@ static ALWAYS_INLINE void kthd_insert_next(struct weft_kthd *kthd, struct weft_l
     struct weft_lwt *current = load_relaxed(&kthd->current);
     if (likely(current != NULL && ++kthd->front_streak < FRONT_STREAK)) {
         lwt_set_state(lwt, WEFT_LWT_READY);
-        list_insert_between(&lwt->run, &current->run, current->run.next);
+        ring_insert(lwt, current, current->next);
     } else {
         kthd->front_streak = 0;
         kthd_insert_last(kthd, lwt);
         if (!current && kthd->ring)
-            kthd->ring = &lwt->run; /* from the scheduler: last is before the first, so make it the first */
+            kthd->ring = lwt; /* from the scheduler: last is before the first, so make it the first */
     }
 }
+
+/* Between contexts of which at least one has an FS base of its own. */
+int kthd_switch_fs(struct weft_kthd *kthd, struct weft_lwt *from, struct weft_lwt *to);
 
 /*
  * Everything before the exchange of stacks. The two kinds of lwt differ in whose FS base they run on. Returns, when
@@ -194,16 +208,14 @@ static ALWAYS_INLINE void kthd_insert_next(struct weft_kthd *kthd, struct weft_l
  */
 static ALWAYS_INLINE int kthd_switch(struct weft_kthd *kthd, struct weft_lwt *from, struct weft_lwt *to)
 {
-    uint64_t fs = 0;
     store_relaxed(&kthd->current, to); /* relaxed: a hint, for whoever forwards a signal */
 #if !WEFT_SANITIZED
-    if (likely(from->context.fs == to->context.fs)) { /* both native: one FS base */
-        context_current_set(to);
-        return context_switch(&from->context, &to->context, 0, NULL);
-    }
-    fs = to->context.fs ? to->context.fs : kthd->fs;
-    return context_switch(&from->context, &to->context, fs, to->context.fs ? NULL : to);
+    if (unlikely(from->context.fs != to->context.fs))
+        return kthd_switch_fs(kthd, from, to);
+    context_current_set(to); /* both native: one FS base */
+    return context_switch_native(&from->context, &to->context);
 #else
+    uint64_t fs = 0;
     bool from_native = lwt_is_native(from), both = from_native && lwt_is_native(to);
     if (both) {
         context_current_set(to);
@@ -221,9 +233,8 @@ static ALWAYS_INLINE int kthd_switch(struct weft_kthd *kthd, struct weft_lwt *fr
 /* Takes the calling lwt out of the ring; the scheduler's view of the ring holds from here on. */
 static ALWAYS_INLINE void kthd_take_out(struct weft_kthd *kthd, struct weft_lwt *self)
 {
-    struct list *next = self->run.next;
-    list_unlink(&self->run);
-    kthd->ring = next == &self->run ? NULL : next;
+    ring_remove(self);
+    kthd->ring = self->next == self ? NULL : self->next;
     store_relaxed(&kthd->current, NULL);
 }
 
@@ -237,11 +248,10 @@ int kthd_block_slow(struct weft_kthd *kthd, struct weft_lwt *self);
 /* The calling lwt is BLOCKED: the next runnable one, or the scheduler, takes over until it is readied. */
 static ALWAYS_INLINE int kthd_block(struct weft_kthd *kthd, struct weft_lwt *self)
 {
-    struct list *next = self->run.next;
-    if (unlikely(kthd_attention(kthd) || next == &self->run))
+    if (unlikely(kthd_attention(kthd) || self->next == self))
         return kthd_block_slow(kthd, self);
-    list_unlink(&self->run);
-    return kthd_switch(kthd, self, lwt_of_run(next));
+    ring_remove(self);
+    return kthd_switch(kthd, self, self->next);
 }
 
 #endif

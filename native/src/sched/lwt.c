@@ -204,13 +204,8 @@ static int exit_to_joiner(struct weft_kthd *kthd, struct weft_lwt *self, struct 
     store_relaxed(&self->joiner, join_word(self, JOIN_TAKEN, 0)); /* relaxed: the joiner is on this kernel thread */
     joiner->context.result = 0;
     lwt_set_state(joiner, WEFT_LWT_READY);
-    joiner->run = self->run; /* in the place of the exiting lwt in the ring */
-    if (unlikely(self->run.next == &self->run)) {
-        list_init(&joiner->run);
-    } else {
-        joiner->run.prev->next = &joiner->run;
-        joiner->run.next->prev = &joiner->run;
-    }
+    ring_insert(joiner, self, self->next); /* in the place of the exiting lwt in the ring */
+    ring_remove(self);
     store_relaxed(&kthd->turns, load_relaxed(&kthd->turns) - 1);
     store_relaxed(&kthd->current, joiner);
     context_current_set(joiner);
@@ -435,9 +430,9 @@ int lwt_wait_until(struct weft_lwt *self, enum wait_for what, bool (*withdraw)(s
 /* The next in the ring takes over; the caller's place is now the last. */
 static ALWAYS_INLINE void yield_in_ring(struct weft_kthd *kthd, struct weft_lwt *self)
 {
-    struct list *next = self->run.next;
-    if (likely(next != &self->run))
-        kthd_switch(kthd, self, lwt_of_run(next));
+    struct weft_lwt *next = self->next;
+    if (likely(next != self))
+        kthd_switch(kthd, self, next);
     else
         /* Alone: no turn was given away, so it is not to be counted; but it is used up, for the timers' sake. */
         store_relaxed(&kthd->turns_given, load_relaxed(&kthd->turns_given) - 1);
@@ -486,8 +481,8 @@ int weft_lwt_yield_to(weft_lwt_t handle)
     kthd_poll(kthd); /* if it is on the way through the inbox, it is in the queue now */
     if (lwt_state(to) != WEFT_LWT_READY)
         return -EAGAIN;
-    list_unlink(&to->run); /* its place is behind ours now, which makes ours the last */
-    list_insert_between(&to->run, &self->run, self->run.next);
+    ring_remove(to); /* its place is behind ours now, which makes ours the last */
+    ring_insert(to, self, self->next);
     kthd_switch(kthd, self, to);
     return 0;
 }

@@ -44,9 +44,13 @@ enum join_state { JOIN_ALONE, JOIN_BY_LWT, JOIN_BY_THREAD, JOIN_EXITED, JOIN_TAK
 
 struct weft_lwt {
     /* Lines 0 and 1: all that a switch touches. */
-    struct slab_slot slot;
-    struct list run;         /* in its kthd's ring, while READY */
-    struct context context;  /* .fs: thread lwt: its FS base, native: 0; .tags: see lwt_state() */
+    union {
+        struct context context;           /* .fs: thread lwt: its FS base, native: 0; .tags: see lwt_state() */
+        struct {                          /* in the room that a context leaves to its owner */
+            struct slab_slot slot;
+            struct weft_lwt *next, *prev; /* in its kthd's ring, while READY */
+        };
+    };
     struct weft_kthd *kthd;  /* where it runs; `limbo` while loose */
     struct stack *stack;     /* native: where it runs; thread lwt: where its kernel thread parks */
 
@@ -80,6 +84,7 @@ struct weft_lwt {
     struct sanitized sanitized;
 } CACHE_ALIGNED;
 
+_Static_assert(offsetof(struct weft_lwt, prev) < offsetof(struct context, sp), "slot and links fit into context.owner");
 _Static_assert(offsetof(struct weft_lwt, self) == 2 * CACHE_LINE, "a switch touches two lines of a control block");
 
 extern struct slab lwt_slab;
@@ -107,7 +112,6 @@ static ALWAYS_INLINE void lwt_set_blocked(struct weft_lwt *lwt, enum wait_for wh
     lwt_set_state(lwt, WEFT_LWT_BLOCKED);
 }
 
-static ALWAYS_INLINE struct weft_lwt *lwt_of_run(struct list *node) { return container_of(node, struct weft_lwt, run); }
 static ALWAYS_INLINE struct weft_lwt *lwt_of_self(struct weft_self *self)
 {
     return container_of(self, struct weft_lwt, self);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inbox of a kthd: a lock-free list with many pushers and one owner, whose empty head the owner replaces by ASLEEP
- * before he sleeps in a futex. Code: kthd_post(), take_inbox(), sleep_for_work() and try_close() of native/src/sched/kthd.c;
- * the argument is at the top of that file.
+ * before he sleeps in a futex. Code: kthd_post(), take_inbox() and sleep_for_work() of native/src/sched/kthd.c; the
+ * argument is at the top of that file.
  *
  * Proven for three pushes by two pushers and a timer that may end a sleep: no wake-up is lost (the owner does not
- * sleep for ever while an lwt waits: that would be a deadlock), none is woken without having slept, each lwt arrives
- * once, those of one pusher in order, and the owner does not turn in circles before a futex that will not let him sleep.
+ * sleep for ever while an lwt waits: that would be a deadlock), each lwt arrives once, and the owner does not turn in
+ * circles before a futex that will not let him sleep.
  *
  * All accesses are read-modify-write or ordered by them, so interleaving is the whole truth on x86-64.
  *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The joiner word of an lwt: exit against join, time-out or interrupt of the join, a second joiner, detach. Code:
- * lwt_post_exit(), weft_lwt_join_until(), join_withdraw(), join_refused() and weft_lwt_detach() of native/src/sched/lwt.c;
- * the states are drawn in sched/lwt.h.
+ * lwt_post_exit(), weft_lwt_join_until(), join_withdraw(), join_refused() and weft_lwt_detach() of native/src/sched/
+ * lwt.c; the states are drawn in sched/lwt.h.
  *
  * Proven for two joiners that may each time out once and come again, one detacher, and the exit: the lwt's record is
  * freed exactly once, by whom it belongs to, after the exit; the value is taken by one joiner at most; a joiner that

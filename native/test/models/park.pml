@@ -122,7 +122,7 @@ active proctype lwt() {
     od
 }
 
-/* No permit is lost: whenever one was given and not taken, the word says so, but for the moment in which it is woken. */
+/* No permit is lost: when all is quiet, the word says whether one was given and not taken. */
 active proctype judge() {
     atomic { timeout -> assert(pending == (permit == GIVEN)) }
 }

@@ -8,13 +8,15 @@ import io.weft.ffi.LwtCalls;
  * weft, so that each wait registers what to do on it.
  */
 final class AdoptedCaller extends LwtCaller {
-    final Lwt<Void> lwt;
+    final AdoptedLwt lwt;
 
     private Interruption interruption = new Interruption(this::interrupt);
 
-    AdoptedCaller(long self, long handle, Lwt<Void> lwt) {
+    AdoptedCaller(long self, long handle, AdoptedLwt lwt) {
         super(self, handle);
         this.lwt = lwt;
+        // This object is reachable from the thread's thread-locals alone: it goes when the thread has ended.
+        AnyChan.CLEANER.register(this, lwt::left);
     }
 
     @Override

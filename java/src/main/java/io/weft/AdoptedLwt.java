@@ -2,10 +2,12 @@
 package io.weft;
 
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /** A thread of somebody else's making, from adoption to leaving. */
 final class AdoptedLwt extends Lwt<Void> {
     private final Thread thread;
+    private final AtomicBoolean left = new AtomicBoolean();
     private volatile long handle;
 
     AdoptedLwt(Kthd kthd, Thread thread, long handle) {
@@ -14,10 +16,13 @@ final class AdoptedLwt extends Lwt<Void> {
         this.handle = handle;
     }
 
-    /** It is no lwt any more. */
+    /** It is no lwt any more. Harmless the second time. */
     void left() {
-        handle = 0;
-        finish();
+        if (left.compareAndSet(false, true)) {
+            handle = 0;
+            finish();
+            kthd().release();
+        }
     }
 
     @Override

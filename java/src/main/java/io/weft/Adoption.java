@@ -13,7 +13,8 @@ import io.weft.ffi.LwtCalls;
  * }
  *
  * <p>Belongs to the thread that was adopted. Close it in the reverse order of nesting, before the kthd: an open
- * adoption is a live lwt, which {@link Kthd#close} waits for. A thread that ends without closing it leaves by itself.
+ * adoption is a live lwt, which {@link Kthd#close} waits for. A thread that ends without closing it leaves by itself,
+ * which the kthd learns when the garbage collector has found out.
  */
 public final class Adoption implements AutoCloseable {
     private final AdoptedLwt lwt;
@@ -50,7 +51,6 @@ public final class Adoption implements AutoCloseable {
             Errors.check(LwtCalls.leave(), "leaving");
             Caller.leaveAdoption();
             lwt.left();
-            lwt.kthd().release();
         }
     }
 }

@@ -27,6 +27,8 @@ public abstract sealed class AnyChan implements AutoCloseable permits Chan, Long
     /** The group it is a member of; guarded by the group's lock. */
     volatile Cgrp.Event<?> membership;
 
+    private static final int MAX_CHANNELS = (1 << 20) - 1;
+
     private final int capacity;
     private final Cleaner.Cleanable cleanable;
 
@@ -206,7 +208,7 @@ public abstract sealed class AnyChan implements AutoCloseable permits Chan, Long
     private static long create(int capacity) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment out = arena.allocate(ValueLayout.JAVA_LONG);
-            Errors.check(ChanCalls.create(out, capacity), "creating a channel");
+            Errors.checkCreated(ChanCalls.create(out, capacity), "creating a channel", "channels", MAX_CHANNELS);
             return out.get(ValueLayout.JAVA_LONG, 0);
         }
     }

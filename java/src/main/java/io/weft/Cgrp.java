@@ -107,6 +107,8 @@ public final class Cgrp<M> implements AutoCloseable {
         }
     }
 
+    private static final int MAX_GROUPS = (1 << 16) - 1;
+
     private final Release release;
     private final Cleaner.Cleanable cleanable;
 
@@ -133,7 +135,7 @@ public final class Cgrp<M> implements AutoCloseable {
         Startup.ensure();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment out = arena.allocate(ValueLayout.JAVA_LONG);
-            Errors.check(CgrpCalls.create(out), "creating a group");
+            Errors.checkCreated(CgrpCalls.create(out), "creating a group", "groups", MAX_GROUPS);
             this.handle = out.get(ValueLayout.JAVA_LONG, 0);
         }
         this.release = new Release(handle);

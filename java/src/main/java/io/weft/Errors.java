@@ -57,6 +57,15 @@ final class Errors {
         return code;
     }
 
+    /** The same where an object is made that weft has a table of. */
+    static void checkCreated(int code, String doing, String objects, long most) {
+        if (code == -ENOSPC) {
+            throw new LimitExceededException(
+                    doing + ": weft's limit is " + most + " " + objects, "weft " + objects, most, null);
+        }
+        check(code, doing);
+    }
+
     private static String text(int code) {
         return Layouts.string(ErrorCalls.text(code));
     }

@@ -59,6 +59,7 @@ public final class Kthd implements AutoCloseable {
     private static final long MIN_STACK_BYTES = 64 * 1024;
     private static final long MAX_STACK_BYTES = 1L << 30;
     private static final int DEFAULT_POOL_SIZE = 1024;
+    private static final int MAX_KTHDS = (1 << 12) - 1;
     private static final Duration MAX_SPIN = Duration.ofSeconds(1);
     private static final AtomicInteger NUMBERS = new AtomicInteger();
 
@@ -133,6 +134,7 @@ public final class Kthd implements AutoCloseable {
          *
          * @param cpu its number, from 0; -1, the default: none
          * @return this
+         * @throws IllegalArgumentException if it is less than -1
          */
         public Builder cpu(int cpu) {
             if (cpu < -1) {
@@ -158,6 +160,7 @@ public final class Kthd implements AutoCloseable {
          *
          * @param spin 0 to 1 s; 20 us is the default
          * @return this
+         * @throws IllegalArgumentException if it is out of range
          */
         public Builder spin(Duration spin) {
             if (spin.isNegative() || spin.compareTo(MAX_SPIN) > 0) {
@@ -173,6 +176,7 @@ public final class Kthd implements AutoCloseable {
          * @param bytes 64 KiB to 1 GiB; the default is 256 KiB, or what the system property {@code weft.stack.bytes}
          *     says
          * @return this
+         * @throws IllegalArgumentException if it is out of range
          */
         public Builder stackBytes(long bytes) {
             if (bytes < MIN_STACK_BYTES || bytes > MAX_STACK_BYTES) {
@@ -187,6 +191,7 @@ public final class Kthd implements AutoCloseable {
          *
          * @param threads 0 or more; the default is 1024
          * @return this
+         * @throws IllegalArgumentException if it is negative
          */
         public Builder poolSize(int threads) {
             if (threads < 0) {
@@ -225,7 +230,7 @@ public final class Kthd implements AutoCloseable {
                     attr.set(ValueLayout.JAVA_LONG, Layouts.KTHD_ATTR_SPIN_NS, spinNs);
                 }
                 MemorySegment out = arena.allocate(ValueLayout.JAVA_LONG);
-                Errors.check(KthdCalls.create(out, attr), "creating a kthd");
+                Errors.checkCreated(KthdCalls.create(out, attr), "creating a kthd", "kthds", MAX_KTHDS);
                 return out.get(ValueLayout.JAVA_LONG, 0);
             }
         }

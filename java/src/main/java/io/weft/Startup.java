@@ -21,12 +21,10 @@ final class Startup {
 
     private static final String FAILURE;
     private static final Throwable CAUSE;
-    private static final boolean HOOKED;
 
     static {
         String failure = null;
         Throwable cause = null;
-        boolean hooked = false;
         Optional<LibraryException> missing = Library.failure();
         if (missing.isPresent()) {
             failure = missing.get().getMessage();
@@ -35,10 +33,9 @@ final class Startup {
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment sentence = arena.allocate(SENTENCE_BYTES);
                 int result = JvmCalls.attach(flags(), sentence, SENTENCE_BYTES);
-                hooked = result == Constants.JVM_HOOKED;
                 if (result < 0) {
                     failure = sentence.getString(0);
-                } else if (!hooked) {
+                } else if (result == Constants.JVM_UNHOOKED) {
                     warn(sentence.getString(0));
                 }
             } catch (LibraryException e) {
@@ -48,7 +45,6 @@ final class Startup {
         }
         FAILURE = failure;
         CAUSE = cause;
-        HOOKED = hooked;
     }
 
     private Startup() {}
@@ -60,16 +56,12 @@ final class Startup {
         }
     }
 
-    /** Whether an lwt that the VM is about to block steps aside. */
-    static boolean isHooked() {
-        return HOOKED;
-    }
-
     private static int flags() {
         return "off".equals(System.getProperty(HOOK_PROPERTY)) ? Constants.JVM_NO_HOOK : 0;
     }
 
     private static void warn(String sentence) {
-        System.getLogger("io.weft").log(System.Logger.Level.WARNING, sentence);
+        System.getLogger("io.weft")
+                .log(System.Logger.Level.WARNING, "an lwt that blocks in the VM holds up its kthd: " + sentence);
     }
 }

@@ -22,17 +22,22 @@ final class ThreadPool {
         this.capacity = capacity;
     }
 
-    /** False if it is full. */
+    /** False if it is full, or there is no memory for it: the thread then ends, in good order. */
     boolean offer(LwtThread worker) {
         if (size.incrementAndGet() > capacity) {
             size.decrementAndGet();
             return false;
         }
-        Node below;
-        do {
-            below = top.get();
-        } while (!top.compareAndSet(below, new Node(worker, below)));
-        return true;
+        try {
+            Node below;
+            do {
+                below = top.get();
+            } while (!top.compareAndSet(below, new Node(worker, below)));
+            return true;
+        } catch (OutOfMemoryError noNode) {
+            size.decrementAndGet();
+            return false;
+        }
     }
 
     /** The thread that was pushed last, or null. */

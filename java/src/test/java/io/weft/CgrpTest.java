@@ -302,6 +302,21 @@ class CgrpTest {
     }
 
     @Test
+    void tooManyGroupsAreRefusedWithTheLimit() {
+        List<Cgrp<String>> groups = new ArrayList<>();
+        LimitExceededException refused = assertThrows(LimitExceededException.class, () -> {
+            for (int i = 0; i <= 65_535; i++) {
+                groups.add(new Cgrp<>());
+            }
+        });
+        groups.forEach(Cgrp::close);
+        assertEquals("weft groups", refused.limit());
+        assertEquals(65_535, refused.maximum());
+        assertTrue(refused.getMessage().contains("65535"), refused.getMessage());
+        new Cgrp<String>().close();
+    }
+
+    @Test
     void anUnreachableGroupIsFreedWithItsMembers() throws Exception {
         long before = Kthd.processInfo().channels();
         for (int i = 0; i < 10; i++) {

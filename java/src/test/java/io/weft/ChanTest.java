@@ -92,6 +92,7 @@ class ChanTest {
     }
 
     @Test
+    @Timeout(value = 300, unit = TimeUnit.SECONDS)
     void aMillionChannelsThatWereClosedLeaveRoomForOthers() {
         for (int i = 0; i < 1_100_000; i++) {
             LongChan.create(0).close();

@@ -352,6 +352,19 @@ class KthdTest {
     }
 
     @Test
+    void aThreadThatEndsWithoutLeavingIsMissedByTheCollectorAtTheLatest() throws Exception {
+        try (Kthd kthd = Kthd.start()) {
+            Thread thread = new Thread(kthd::adopt);
+            thread.start();
+            thread.join();
+            Callers.await(() -> {
+                System.gc();
+                return kthd.tryClose();
+            });
+        }
+    }
+
+    @Test
     void onlyTheAdoptedThreadItselfLeavesAndClosingTwiceIsHarmless() throws Exception {
         try (Kthd kthd = Kthd.start()) {
             Adoption adoption = kthd.adopt();

@@ -6,10 +6,10 @@ import static io.weft.jvm.Riders.joinAll;
 
 import io.weft.Kthd;
 import io.weft.Lwt;
+import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.SymbolLookup;
-import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
@@ -18,10 +18,25 @@ import org.junit.jupiter.api.Test;
 
 /**
  * A rounding mode that native code sets stays with its lwt: the control words of the processor are switched with it.
- * The C library's fesetround() writes both, MXCSR and the x87 control word.
+ * The C library's fesetround() writes both of them; fegetround() reads the x87 control word, and rint() rounds as MXCSR
+ * says.
  */
 class FloatingPointIT {
-    private static final int[] ROUNDING = {0 /* to nearest */, 0x400 /* down */, 0x800 /* up */, 0xc00 /* to zero */};
+    /** How fesetround() names a mode, and what it makes of 2.5, -2.5 and 2.7. */
+    private enum Mode {
+        NEAREST(0, 2, -2, 3),
+        DOWN(0x400, 2, -3, 2),
+        UP(0x800, 3, -2, 3),
+        TO_ZERO(0xc00, 2, -2, 2);
+
+        final int number;
+        final double[] rounded;
+
+        Mode(int number, double... rounded) {
+            this.number = number;
+            this.rounded = rounded;
+        }
+    }
 
     @Test
     void aRoundingModeStaysWithItsLwt() throws Exception {
@@ -31,44 +46,61 @@ class FloatingPointIT {
     // ---- the case, in a JVM of its own -----------------------------------------------------------------------------
 
     static void rounding(String[] args) throws Exception {
-        SymbolLookup math = SymbolLookup.libraryLookup("libm.so.6", Arena.global());
-        MethodHandle set = handle(math, "fesetround", ValueLayout.JAVA_INT);
-        MethodHandle get = handle(math, "fegetround");
+        Rounding rounding = new Rounding();
         List<Lwt<Void>> riders = new ArrayList<>();
         try (Kthd left = Kthd.start();
                 Kthd right = Kthd.start()) {
             for (int i = 0; i < 12; i++) {
-                int mode = ROUNDING[i % ROUNDING.length];
+                Mode mode = Mode.values()[i % 4];
                 riders.add(Riders.ride(i % 2 == 0 ? left : right, "rider" + i, () -> {
-                    check(call(get) == 0, "a new thread rounds to nearest");
-                    call(set, mode);
+                    check(rounding.is(Mode.NEAREST), "a new thread rounds to nearest");
+                    rounding.set(mode);
                     for (int round = 0; round < 5000; round++) {
                         if (round % 10 == 0) {
                             Lwt.migrate(round % 20 == 0 ? left : right);
                         } else {
                             Lwt.yield();
                         }
-                        check(call(get) == mode, "the rounding mode is still one's own");
+                        check(rounding.is(mode), "the rounding mode is still one's own");
                     }
-                    call(set, 0); // the thread goes back to the pool
+                    rounding.set(Mode.NEAREST); // the thread goes back to the pool
                 }));
             }
             joinAll(riders);
         }
     }
 
-    private static MethodHandle handle(SymbolLookup library, String name, ValueLayout.OfInt... parameters) {
-        return Linker.nativeLinker()
-                .downcallHandle(
-                        library.find(name).orElseThrow(),
-                        FunctionDescriptor.of(ValueLayout.JAVA_INT, parameters));
-    }
+    /** The calling thread's rounding mode, by way of the C library. */
+    private static final class Rounding {
+        private static final SymbolLookup MATH = SymbolLookup.libraryLookup("libm.so.6", Arena.global());
 
-    private static int call(MethodHandle handle, Object... arguments) throws Exception {
-        try {
-            return (int) handle.invokeWithArguments(arguments);
-        } catch (Throwable e) {
-            throw new AssertionError(e);
+        private final MethodHandle set =
+                handle("fesetround", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
+        private final MethodHandle get = handle("fegetround", FunctionDescriptor.of(ValueLayout.JAVA_INT));
+        private final MethodHandle round =
+                handle("rint", FunctionDescriptor.of(ValueLayout.JAVA_DOUBLE, ValueLayout.JAVA_DOUBLE));
+
+        private static MethodHandle handle(String name, FunctionDescriptor descriptor) {
+            return Linker.nativeLinker().downcallHandle(MATH.find(name).orElseThrow(), descriptor);
+        }
+
+        void set(Mode mode) {
+            try {
+                check((int) set.invokeExact(mode.number) == 0, "the mode can be set");
+            } catch (Throwable e) {
+                throw new AssertionError(e);
+            }
+        }
+
+        boolean is(Mode mode) {
+            try {
+                return (int) get.invokeExact() == mode.number
+                        && (double) round.invokeExact(2.5) == mode.rounded[0]
+                        && (double) round.invokeExact(-2.5) == mode.rounded[1]
+                        && (double) round.invokeExact(2.7) == mode.rounded[2];
+            } catch (Throwable e) {
+                throw new AssertionError(e);
+            }
         }
     }
 }

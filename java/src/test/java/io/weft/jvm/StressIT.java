@@ -2,6 +2,7 @@
 package io.weft.jvm;
 
 import static io.weft.jvm.Riders.check;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import io.weft.Kthd;
@@ -18,6 +19,7 @@ import java.util.Random;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -48,14 +50,32 @@ class StressIT {
                 "-Xcheck:jni",
             })
     void movingLwtsSurviveEverythingAtOnce(String flag) throws Exception {
-        ForkedJvm.Result result = ForkedJvm.of(StressIT.class, "stress")
+        ForkedJvm.Result result = stressed(flag);
+        assumeFalse(
+                result.output().contains("Option " + flag + " not supported"), "this JDK does not have " + flag);
+        expectOk(result, flag);
+    }
+
+    @Test
+    void movingLwtsSurviveTheFlightRecorderAtItsHighestRates() throws Exception {
+        String events = "jdk.ExecutionSample#period=1ms,jdk.NativeMethodSample#period=1ms,jdk.ThreadDump#period=20ms,"
+                + "jdk.CPUTimeSample#enabled=true,jdk.CPUTimeSample#throttle=1ms";
+        ForkedJvm.Result result =
+                stressed("-XX:StartFlightRecording:settings=profile,filename=stress.jfr," + events);
+        expectOk(result, "recorded");
+        assertTrue(result.number("forwarded") > 100, "the samplers' signals were passed on");
+    }
+
+    private static ForkedJvm.Result stressed(String flag) throws Exception {
+        return ForkedJvm.of(StressIT.class, "stress")
                 .flag("-XX:+UnlockExperimentalVMOptions", "-Xmx1g", flag)
                 .within(Duration.ofMillis((long) (SECONDS * 1000) + 60_000))
                 .run();
-        assumeFalse(
-                result.output().contains("Option " + flag + " not supported"), "this JDK does not have " + flag);
+    }
+
+    private static void expectOk(ForkedJvm.Result result, String how) {
         result.expectOk().expectOutput("stress ok");
-        System.out.println(flag + ": " + result.output().lines().reduce("", (a, b) -> b));
+        System.out.println(how + ": " + result.output().lines().reduce("", (a, b) -> b));
     }
 
     static void stress(String[] args) throws Exception {

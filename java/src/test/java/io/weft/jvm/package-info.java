@@ -11,7 +11,8 @@
  *   a blocked lwt's kernel thread lent as a carrier   never done: adopt.c has no way to it
  *   a monitor thread during a safepoint               there is no monitor thread yet
  *   close or interrupt of blocking NIO and sockets    signals are passed on: SignalForwardingIT; jvm_selftest_test.c
- *   JFR's execution sampler, suspend and resume       ObserversIT.jfrExecutionSamples..., also with _JAVA_SR_SIGNUM
+ *   JFR's execution sampler, suspend and resume       ObserversIT.jfrExecutionSamples..., also with _JAVA_SR_SIGNUM;
+ *                                                     StressIT, with all samplers at their highest rates
  *   signals to the process, lost in a parked thread   SignalForwardingIT.signalsToTheProcessAreNotSwallowed
  *   JFR's CPU-time sampler                            ObserversIT.jfrCpuTimeSamplesAreTheLwts
  *   a switch inside a critical downcall               never linked so: io.weft.ffi has the reviewed list, and its test
