@@ -1,0 +1,3 @@
+module weft.io/bench
+
+go 1.19
