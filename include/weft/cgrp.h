@@ -33,7 +33,7 @@ WEFT_API int weft_cgrp_free(weft_cgrp_t cgrp);
 /*
  * Makes a channel a member. If it is ready it is reported.
  *   mark   comes back with its events
- * Errors: -EBADF (group or channel), -EEXIST (it is in a group already), -ENOMEM. Does not block.
+ * Errors: -EBADF (group or channel), -EEXIST (it is in a group already). Does not block.
  */
 WEFT_API int weft_cgrp_add(weft_cgrp_t cgrp, weft_chan_t chan, uint64_t mark);
 

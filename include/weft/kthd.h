@@ -55,7 +55,7 @@ WEFT_API void weft_kthd_attr_init(struct weft_kthd_attr *attr);
  * starts at once; else lwts queue up until some thread calls weft_kthd_run().
  *   out    receives the handle; set only on success
  *   attr   NULL for the defaults; read during the call only
- * Errors: -EINVAL (unknown idle strategy or flag, spin_ns over 1 s, cpu not in the process's affinity mask),
+ * Errors: -EINVAL (unknown idle strategy or flag, reserved not zero, spin_ns over 1 s, cpu not in the process's affinity mask),
  *         -ENOSPC (4,095 kthds live), -ENOMEM, -EAGAIN (no more threads may be created),
  *         -ENOTSUP (the platform cannot run weft: no FSGSBASE, shadow stacks on; see weft_platform_check()).
  * Does not block. Any thread.

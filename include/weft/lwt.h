@@ -37,8 +37,8 @@ enum weft_lwt_state {
 
 struct weft_lwt_attr {
     const char *name;        /* copied; NULL: none */
-    uint64_t stack_bytes;    /* native lwts: 8 KiB to 64 MiB with its guard page, rounded up to a power of two, and to
-                                what a signal frame needs on this processor; 0: 64 KiB */
+    uint64_t stack_bytes;    /* native lwts: 8 KiB to 64 MiB, rounded up to a power of two, and to what a signal frame
+                                needs on this processor; 0: 64 KiB. The guard is part of it: 4 KiB, from 64 KiB up 16 */
     uint32_t flags;          /* enum weft_lwt_flags */
     uint32_t reserved;       /* zero */
 };
@@ -48,11 +48,11 @@ WEFT_API void weft_lwt_attr_init(struct weft_lwt_attr *attr);
 
 /*
  * Creates a native lwt that runs fn(arg) on `kthd`, and queues it there; the caller goes on running.
- *   out    receives the handle; may be NULL for a detached lwt
+ *   out    receives the handle; may be NULL for a detached lwt. After an error: as before, or zero
  *   kthd   where it will live; the zero handle: the caller's own
  *   fn     its value is what weft_lwt_join() gives; not NULL
  *   attr   NULL for the defaults; read during the call only
- * Errors: -EINVAL (fn NULL, unknown flag, stack size out of range, out NULL though joinable), -ESRCH (no such kthd),
+ * Errors: -EINVAL (fn NULL, unknown flag, reserved not zero, stack size out of range, out NULL though joinable), -ESRCH (no such kthd),
  *         -EPERM (zero kthd on a plain thread), -ENOSPC (table full), -ENOMEM (no memory, or the limit on memory
  *         maps is reached), -EACCES (fn lies in no loaded executable or library: a Java upcall stub, say; no Java
  *         code may run on a native lwt. Only checked in a Java VM).
@@ -156,7 +156,7 @@ WEFT_API int weft_lwt_park(int64_t deadline_ns);
 WEFT_API int weft_lwt_unpark(weft_lwt_t lwt);
 
 /* Ends the lwt's present wait in a channel, group, join or park with -EINTR; if it is not in one, its next wait ends
- * so. Interrupts do not add up. Errors: -ESRCH. Does not block. Any thread. */
+ * so. Interrupts do not add up. Errors: -ESRCH, -ENOMEM. Does not block. Any thread. */
 WEFT_API int weft_lwt_interrupt(weft_lwt_t lwt);
 
 WEFT_END

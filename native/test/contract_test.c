@@ -186,7 +186,6 @@ static const struct row rows[] = {
     {"weft_cgrp_add", OK, "cgrp_test.c", "what_is_pending_at_the_time_of_adding_is_reported"},
     {"weft_cgrp_add", "EBADF", "cgrp_test.c", "add_and_remove_of_a_freed_channel_are_ebadf"},
     {"weft_cgrp_add", "EEXIST", "cgrp_test.c", "a_channel_joins_one_group_only"},
-    {"weft_cgrp_add", "ENOMEM", "fault_test.c", "adding_to_a_group_needs_no_memory"},
     {"weft_cgrp_remove", OK, "cgrp_test.c", "remove_says_whether_an_event_was_pending_and_keeps_the_words"},
     {"weft_cgrp_remove", "EBADF", "cgrp_test.c", "add_and_remove_of_a_freed_channel_are_ebadf"},
     {"weft_cgrp_remove", "ENOENT", "cgrp_test.c", "remove_says_whether_an_event_was_pending_and_keeps_the_words"},

@@ -489,7 +489,8 @@ void weft_kthd_attr_init(struct weft_kthd_attr *attr)
 
 static int check_attr(const struct weft_kthd_attr *attr)
 {
-    if (attr->idle > WEFT_IDLE_SPIN || attr->spin_ns > LONGEST_SPIN_NS || attr->flags & ~WEFT_KTHD_EXTERNAL)
+    if (attr->idle > WEFT_IDLE_SPIN || attr->spin_ns > LONGEST_SPIN_NS || attr->flags & ~WEFT_KTHD_EXTERNAL ||
+        attr->reserved)
         return -EINVAL;
     if (attr->cpu < 0)
         return attr->cpu == -1 ? 0 : -EINVAL;

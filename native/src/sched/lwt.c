@@ -117,7 +117,7 @@ static ALWAYS_INLINE weft_lwt_t lwt_give_birth(struct weft_lwt *lwt, bool detach
 static COLD int check_create(const weft_lwt_t *out, void *(*fn)(void *), const struct weft_lwt_attr *attr)
 {
     bool detached = attr && attr->flags & WEFT_LWT_DETACHED;
-    if (!fn || (!out && !detached) || (attr && attr->flags & ~WEFT_LWT_DETACHED))
+    if (!fn || (!out && !detached) || (attr && (attr->flags & ~WEFT_LWT_DETACHED || attr->reserved)))
         return -EINVAL;
     int r = overflow_watch(lwt_describe);
     return !r && lwt_vet_function ? lwt_vet_function(fn) : r;
