@@ -24,7 +24,8 @@ enum weft_jvm_result {
  * Prepares the process: checks the platform and the VM, runs the self-test, and redirects libjvm's calls of
  * pthread_cond_wait and pthread_cond_timedwait, so that an lwt that is about to block in the VM steps aside first.
  * Idempotent: later calls give the first call's result.
- *   buf   receives one sentence: on an error what is wrong, on WEFT_JVM_UNHOOKED why; else it is empty
+ *   buf   receives one sentence: on an error what is wrong, on WEFT_JVM_UNHOOKED why; else it is empty, or a warning
+ *         (a memory allocator that keeps state by processor is loaded)
  * Returns enum weft_jvm_result, or -ENOTSUP (wrong platform, musl, not HotSpot, shadow stacks, a sanitizer in the
  * process, self-test failed), -EINVAL (unknown flag).
  * Blocks for some milliseconds.

@@ -41,6 +41,7 @@ const char *context_platform_problem(void)
     if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) && !forced_slow)
         return "this machine does not let user code set the FS base (FSGSBASE: Ivy Bridge or newer and Linux 5.9 or "
                "newer); WEFT_SLOW_FS=1 accepts a system call per switch in its place";
-    context_slow_fs = forced_slow;
+    if (context_slow_fs != forced_slow)
+        context_slow_fs = forced_slow; /* at the first call, by whoever starts weft */
     return NULL;
 }

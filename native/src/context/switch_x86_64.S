@@ -97,6 +97,7 @@
         ret
 .endm
 
+        .file   "switch_x86_64.S"       # else the linker names the object file, and that by the folder it was built in
         .text
         .p2align 6
         .globl  context_switch_native

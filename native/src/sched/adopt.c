@@ -244,13 +244,9 @@ int CROSSES_SWITCH weft_lwt_leave(void)
     struct weft_lwt *self = lwt_current();
     if (!self || lwt_is_native(self))
         return -EPERM;
-    if (self->kthd == &limbo) {
-        kthd_arrive_not(load_relaxed(&self->home));
-        kthd_ring(load_relaxed(&self->home)); /* it may be waiting to close */
-    } else {
-        kthd_switch_out_for(self->kthd, self, POST_LEAVE, NULL);
-        sys_sigmask_set(self->own_mask);
-    }
+    lwt_rejoined(self); /* it is counted on its kthd until it has left there */
+    kthd_switch_out_for(self->kthd, self, POST_LEAVE, NULL);
+    sys_sigmask_set(self->own_mask);
     context_current_set(NULL);
     pthread_setspecific(adoption.key, NULL);
     stack_put(NULL, self->stack);

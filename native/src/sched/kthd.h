@@ -254,4 +254,14 @@ static ALWAYS_INLINE int kthd_block(struct weft_kthd *kthd, struct weft_lwt *sel
     return kthd_switch(kthd, self, self->next);
 }
 
+/* Between the files of this noun: inbox.c, kthd.c, carrier.c. Owner, but for the last. */
+void kthd_take_inbox(struct weft_kthd *kthd);
+void kthd_fire_timers(struct weft_kthd *kthd);
+/* Closes the kthd if somebody asked for it and the last lwt is gone. */
+bool kthd_try_close(struct weft_kthd *kthd);
+/* Runs lwts until it has closed. */
+void kthd_loop(struct weft_kthd *kthd);
+void kthd_answer_closing(struct weft_kthd *kthd, enum closing answer);
+bool kthd_is_empty(struct weft_kthd *kthd);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inbox of a kthd: a lock-free list with many pushers and one owner, whose empty head the owner replaces by ASLEEP
- * before he sleeps in a futex. Code: kthd_post(), take_inbox() and sleep_for_work() of native/src/sched/kthd.c; the
+ * before he sleeps in a futex. Code: kthd_post(), kthd_take_inbox() of native/src/sched/inbox.c, sleep_for_work() of kthd.c; the
  * argument is at the top of that file.
  *
  * Proven for three pushes by two pushers and a timer that may end a sleep: no wake-up is lost (the owner does not

@@ -36,6 +36,8 @@ final class Startup {
                 if (result < 0) {
                     failure = sentence.getString(0);
                 } else if (result == Constants.JVM_UNHOOKED) {
+                    warn("an lwt that blocks in the VM holds up its kthd: " + sentence.getString(0));
+                } else if (!sentence.getString(0).isEmpty()) {
                     warn(sentence.getString(0));
                 }
             } catch (LibraryException e) {
@@ -61,7 +63,6 @@ final class Startup {
     }
 
     private static void warn(String sentence) {
-        System.getLogger("io.weft")
-                .log(System.Logger.Level.WARNING, "an lwt that blocks in the VM holds up its kthd: " + sentence);
+        System.getLogger("io.weft").log(System.Logger.Level.WARNING, sentence);
     }
 }

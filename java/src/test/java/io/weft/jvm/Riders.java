@@ -51,7 +51,7 @@ final class Riders {
         long end = System.nanoTime() + Duration.ofSeconds(10).toNanos();
         while (!condition.getAsBoolean()) {
             if (System.nanoTime() > end) {
-                throw new AssertionError("not within 10 s: " + what);
+                throw failure("not within 10 s: " + what);
             }
             Thread.sleep(1);
         }
@@ -59,17 +59,24 @@ final class Riders {
 
     static void check(boolean condition, String what) {
         if (!condition) {
-            throw new AssertionError("not so: " + what);
+            throw failure("not so: " + what);
         }
+    }
+
+    /** Said at once too: a case that fails may hang on its way out, while it closes what it was about. */
+    private static AssertionError failure(String what) {
+        AssertionError failure = new AssertionError(what);
+        failure.printStackTrace();
+        return failure;
     }
 
     /** Numbers of the system calls in which a thread waits for input: read, poll, readv, accept, recvfrom, recvmsg,
      * ppoll, accept4. */
     private static final Set<String> WAITING_FOR_INPUT = Set.of("0", "7", "19", "43", "45", "47", "271", "288");
 
-    /** Waits until the carrier of that name sleeps in the kernel, waiting for input. */
-    static void awaitBlockedCarrier(String carrier) throws InterruptedException {
-        await(carrier + " waits for input", () -> WAITING_FOR_INPUT.contains(systemCall(carrier)));
+    /** Whether the carrier of that name sleeps in the kernel, waiting for input. */
+    static boolean isWaitingForInput(String carrier) {
+        return WAITING_FOR_INPUT.contains(systemCall(carrier));
     }
 
     private static String systemCall(String thread) {
