@@ -17,7 +17,8 @@
  *   I1  Whatever of a kthd is not SHARED is touched by its carrier only.
  *   I2  An lwt is dispatched by the carrier of its kthd only. So a waker elsewhere may have it in hand before its
  *       context is saved: it can only put it in the inbox, and the inbox is read after the save.
- *   I3  An lwt that leaves its kthd, or ends, is published by the scheduler's context, after the save.
+ *   I3  An lwt that leaves its kthd, or ends, is published by another context, after the save: the scheduler's, the
+ *       parked kernel thread's, or that of its joiner on the same kthd.
  */
 #ifndef WEFT_SCHED_KTHD_H
 #define WEFT_SCHED_KTHD_H
@@ -100,7 +101,7 @@ extern struct slab kthd_slab;
 
 /*
  * The kthd of loose lwts: none. Its inbox is never empty, so that every fast path that starts by looking at the inbox
- * takes the slow one, without a test of its own.
+ * takes the slow one, without a test of its own. (Its turns are counted down by all of them at once: no matter.)
  */
 extern struct weft_kthd limbo;
 
