@@ -4,7 +4,7 @@
  * the table, so that a reader sees what a remote figure is made of.
  *
  *   rendezvous-remote@line    a word handed to the other processor and back through one cache line, both
- *                             sides spinning: no rendezvous between two processors can be faster
+ *                             sides spinning: about what any rendezvous between two processors must cost
  *   rendezvous-remote@futex   the same exchange when both sides sleep in a futex, on two processors
  *   rendezvous-local@futex    and on one
  *   create-join@pthread       pthread_create and pthread_join on one processor
@@ -98,7 +98,7 @@ static int64_t pthread_create_join(int64_t count)
 }
 
 static const struct bench_workload workloads[] = {
-    {"rendezvous-remote@line", "hardware+cache-line", line, "one cache line, both processors spinning: the floor"},
+    {"rendezvous-remote@line", "hardware+cache-line", line, "one cache line, both processors spinning"},
     {"rendezvous-remote@futex", "platform+c-futex", futex_remote, "C, two pthreads asleep in a futex, two CPUs"},
     {"rendezvous-local@futex", "platform+c-futex", futex_local, "C, two pthreads asleep in a futex, one CPU"},
     {"create-join@pthread", "platform+c-pthread", pthread_create_join, "C, pthread_create and pthread_join, one CPU"},

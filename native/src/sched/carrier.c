@@ -227,11 +227,13 @@ static int close_uncarried(struct weft_kthd *kthd)
     uint32_t expected = CARRIER_NONE;
     if (!cas_acq_rel(&kthd->carrier, &expected, CARRIER_RUNNING))
         return -EAGAIN; /* it has one */
-    kthd_take_inbox(kthd);
-    if (kthd_try_close(kthd)) {
-        stop_carrying(kthd);
-        return 0;
-    }
+    do {
+        kthd_take_inbox(kthd);
+        if (kthd_try_close(kthd)) {
+            stop_carrying(kthd);
+            return 0;
+        }
+    } while (kthd_is_empty(kthd)); /* it was only the bell */
     store_release(&kthd->carrier, CARRIER_NONE);
     return -EBUSY;
 }

@@ -149,8 +149,8 @@ static bool idle(struct weft_kthd *kthd)
     if (unlikely(load_acquire(&kthd->closing) != CLOSING_NO)) {
         if (kthd_try_close(kthd))
             return true;
-        if (load_acquire(&kthd->closing) == CLOSING_IF_EMPTY)
-            kthd_answer_closing(kthd, CLOSING_REFUSED); /* something lives, or has just come */
+        if (load_acquire(&kthd->closing) == CLOSING_IF_EMPTY && !kthd_is_empty(kthd))
+            kthd_answer_closing(kthd, CLOSING_REFUSED); /* an lwt has just come; if it was only the bell, try again */
     }
     if (kthd->idle == WEFT_IDLE_PARK) {
         sleep_for_work(kthd);
