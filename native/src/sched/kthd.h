@@ -62,6 +62,18 @@ struct weft_kthd {
     SHARED(const void *) section[SECTIONS]; /* biased objects the owner is inside of; read by revokers. See bias.h */
     SHARED(uint64_t) switches;              /* turns used up before that; owner, read by info */
 
+    /* Everybody's. */
+    SHARED(struct weft_lwt *) inbox CACHE_ALIGNED; /* lwts made runnable from elsewhere; see kthd_post() */
+    SHARED(uint32_t) wake;                         /* futex: counts wake-ups of a sleeping owner */
+    SHARED(uint32_t) tid;                          /* the carrier */
+    SHARED(uint64_t) arrived_from_elsewhere;       /* counted before the push; see kthd_arrive() */
+    SHARED(struct interrupt *) interrupts;
+    SHARED(uint32_t) bell_rung;
+    SHARED(uint32_t) carrier;                      /* enum carrier_state; futex */
+    SHARED(uint32_t) closing;                      /* enum closing; futex */
+    struct weft_lwt *bell;                         /* stands in the inbox for "look at interrupts and closing" */
+
+    /* The owner's, less hot. */
     struct context context CACHE_ALIGNED;   /* the scheduler's, while an lwt runs */
     enum post post;
     struct weft_lwt *post_lwt;
@@ -73,17 +85,6 @@ struct weft_kthd {
     SHARED(uint64_t) departed;              /* lwts that exited or moved away; likewise */
     struct sanitized sanitized;             /* the scheduler's context */
     struct sanitized_carrier sanitized_carrier;
-
-    /* Everybody's. */
-    SHARED(struct weft_lwt *) inbox CACHE_ALIGNED; /* lwts made runnable from elsewhere; see kthd_post() */
-    SHARED(uint32_t) wake;                         /* futex: counts wake-ups of a sleeping owner */
-    SHARED(uint32_t) tid;                          /* the carrier */
-    SHARED(uint64_t) arrived_from_elsewhere;       /* counted before the push; see kthd_arrive() */
-    SHARED(struct interrupt *) interrupts;
-    SHARED(uint32_t) bell_rung;
-    SHARED(uint32_t) carrier;                      /* enum carrier_state; futex */
-    SHARED(uint32_t) closing;                      /* enum closing; futex */
-    struct weft_lwt *bell;                         /* stands in the inbox for "look at interrupts and closing" */
 
     /* Constant after creation. */
     uint32_t idle;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sched/kthd.h"
+#include "sched/yield_x86_64.h"
 
 enum {
     LWTS = 4 << 20,
@@ -439,7 +440,7 @@ static ALWAYS_INLINE void yield_in_ring(struct weft_kthd *kthd, struct weft_lwt 
 }
 
 /* Something is in the inbox, or timers are pending, or the caller is loose. */
-static COLD void CROSSES_SWITCH yield_slow(struct weft_lwt *self)
+void CROSSES_SWITCH yield_slow(struct weft_lwt *self)
 {
     if (self->kthd == &limbo) {
         lwt_rejoin(self); /* that was its place in the queue, and its turn */
@@ -457,6 +458,8 @@ static ALWAYS_INLINE void yield(struct weft_lwt *self)
         yield_in_ring(self->kthd, self);
 }
 
+/* Without a sanitizer these two are in yield_x86_64.S. */
+#if WEFT_SANITIZED
 void CROSSES_SWITCH weft_lwt_yield_as(struct weft_self *self) { yield(lwt_of_self(self)); }
 
 void CROSSES_SWITCH weft_lwt_yield(void)
@@ -467,6 +470,13 @@ void CROSSES_SWITCH weft_lwt_yield(void)
     else
         sys_yield();
 }
+#else
+_Static_assert(offsetof(struct weft_lwt, next) == LWT_NEXT && offsetof(struct weft_lwt, context.fs) == LWT_FS &&
+               offsetof(struct weft_lwt, kthd) == LWT_KTHD && offsetof(struct weft_lwt, self) == LWT_SELF &&
+               offsetof(struct weft_kthd, current) == KTHD_CURRENT && offsetof(struct weft_kthd, turns) == KTHD_TURNS &&
+               offsetof(struct weft_kthd, turns_given) == KTHD_TURNS_GIVEN &&
+               offsetof(struct weft_kthd, inbox) == KTHD_INBOX, "as the assembly has it");
+#endif
 
 int weft_lwt_yield_to(weft_lwt_t handle)
 {
