@@ -261,8 +261,8 @@ int weft_cgrp_free(weft_cgrp_t handle)
         op->result = -EBADF;
         op_list_add(&wake, op);
     }
-    bias_forget(&cgrp->bias);
     slab_retire(&cgrp->slot);
+    bias_forget(&cgrp->bias);
     cgrp_leave(cgrp, here, owned);
     op_complete_all(here, &wake);
     slab_put(&cgrp_slab, &cgrp->slot);

@@ -566,8 +566,8 @@ int weft_chan_release(weft_chan_t handle, uint32_t ends)
         if (chan->group)
             cgrp_forget(chan, here);
         chan->ring = NULL;
-        bias_forget(&chan->bias);
         slab_retire(&chan->slot); /* from here on nobody gets inside by a handle */
+        bias_forget(&chan->bias);
     }
     chan_leave(chan, here, owned);
     op_complete_all(here, &wake);

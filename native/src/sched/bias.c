@@ -35,7 +35,7 @@ static void take_from(struct bias *bias, struct weft_kthd *owner, enum bias_leve
 bool bias_enter_slow(struct bias *bias, struct weft_kthd *here, enum bias_level level)
 {
     spinlock_acquire(&bias->lock);
-    struct weft_kthd *owner = load_relaxed(&bias->owner);
+    struct weft_kthd *owner = load_acquire(&bias->owner); /* pairs with bias_forget() */
     if (owner == BIAS_SHARED)
         return false;
     if (owner && owner != here) {

@@ -72,8 +72,12 @@ static ALWAYS_INLINE void bias_leave(struct bias *bias, struct weft_kthd *here, 
         spinlock_release(&bias->lock);
 }
 
-/* For the last user before the object's slot is reused; the caller is inside. */
-static inline void bias_forget(struct bias *bias) { store_relaxed(&bias->owner, BIAS_SHARED); }
+/*
+ * For the last user before the object's slot is reused; the caller is inside, and has retired the slot: an owner holds
+ * no lock, so from here on others come inside beside it, and must find the handle stale. Release: the retirement is
+ * visible to whoever reads SHARED (acquire in bias_enter_slow()).
+ */
+static inline void bias_forget(struct bias *bias) { store_release(&bias->owner, BIAS_SHARED); }
 
 static inline bool bias_is_owned(const struct bias *bias)
 {
