@@ -91,6 +91,14 @@ void kthd_ring(struct weft_kthd *kthd)
         (void)kthd_post(kthd, kthd->bell); /* a closed kthd needs no bell */
 }
 
+void kthd_interrupt(struct weft_kthd *kthd, struct interrupt *interrupt)
+{
+    interrupt->next = load_relaxed(&kthd->interrupts);
+    while (!cas_acq_rel(&kthd->interrupts, &interrupt->next, interrupt)) /* release: pairs with deliver_interrupts() */
+        ;
+    kthd_ring(kthd);
+}
+
 /* --- what the owner takes in --- */
 
 /* True: the lwt's wait is over with `reason`. False: it has been completed, and whoever did it readies the lwt. */
@@ -113,15 +121,6 @@ void kthd_fire_timers(struct weft_kthd *kthd)
         timer->deadline_ns = TIMER_FIRED;
         withdraw_wait(kthd, timer->lwt, -ETIMEDOUT);
     }
-}
-
-/* An interrupt follows its lwt to another kthd. */
-static void forward_interrupt(struct weft_kthd *home, struct interrupt *interrupt)
-{
-    interrupt->next = load_relaxed(&home->interrupts);
-    while (!cas_acq_rel(&home->interrupts, &interrupt->next, interrupt))
-        ;
-    kthd_ring(home);
 }
 
 /*
@@ -151,7 +150,7 @@ static void deliver_interrupts(struct weft_kthd *kthd)
         if (!lwt) {
             sys_free(interrupt);
         } else if (home != kthd) {
-            forward_interrupt(home, interrupt);
+            kthd_interrupt(home, interrupt); /* it follows its lwt */
         } else {
             lwt->interrupted = 1;
             interrupt->next = here;

@@ -8,7 +8,7 @@
  *
  * The run queue is a ring of all runnable lwts, the running one among them:
  *
- *         current                      yield      current = current.next: nothing is moved, nothing written
+ *         current                      yield      current = current.next: nothing is moved
  *            |                         block      take current out of the ring
  *      +--> [A] --> [B] --> [C] --+    ready      insert behind current: it runs next
  *      +--------------------------+    newcomer   insert before current: it runs last
@@ -148,6 +148,9 @@ void kthd_set_turns(struct weft_kthd *kthd);
 uint64_t kthd_switches(const struct weft_kthd *kthd);
 /* The owner asks itself to look at interrupts and closing; anyone may ring. */
 void kthd_ring(struct weft_kthd *kthd);
+
+/* Sends an interrupt to a kthd, whose it is from here on. Anyone. */
+void kthd_interrupt(struct weft_kthd *kthd, struct interrupt *interrupt);
 
 /* Whether the fast paths must let kthd_poll() look. Called once per turn: it counts them, too. */
 static ALWAYS_INLINE bool kthd_attention(struct weft_kthd *kthd)

@@ -450,6 +450,8 @@ void CROSSES_SWITCH yield_slow(struct weft_lwt *self)
     yield_in_ring(self->kthd, self);
 }
 
+/* Without a sanitizer these two are in yield_x86_64.S. */
+#if WEFT_SANITIZED
 static ALWAYS_INLINE void yield(struct weft_lwt *self)
 {
     if (unlikely(kthd_attention(self->kthd)))
@@ -458,8 +460,6 @@ static ALWAYS_INLINE void yield(struct weft_lwt *self)
         yield_in_ring(self->kthd, self);
 }
 
-/* Without a sanitizer these two are in yield_x86_64.S. */
-#if WEFT_SANITIZED
 void CROSSES_SWITCH weft_lwt_yield_as(struct weft_self *self) { yield(lwt_of_self(self)); }
 
 void CROSSES_SWITCH weft_lwt_yield(void)
@@ -506,7 +506,7 @@ int weft_lwt_migrate(weft_kthd_t handle)
     if (!to)
         return -ESRCH;
     if (to == self->kthd) {
-        yield(self);
+        weft_lwt_yield_as(&self->self);
         return 0;
     }
     if (kthd_arrive(to, handle.id))

@@ -15,7 +15,6 @@
 
 #include "sched/kthd.h"
 
-
 static bool park_withdraw(struct weft_lwt *self)
 {
     uint32_t awaited = PERMIT_AWAITED;
@@ -67,9 +66,6 @@ int weft_lwt_interrupt(weft_lwt_t handle)
     if (!interrupt)
         return -ENOMEM;
     interrupt->lwt = handle.id;
-    interrupt->next = load_relaxed(&home->interrupts);
-    while (!cas_acq_rel(&home->interrupts, &interrupt->next, interrupt)) /* release: pairs with answer_bell() */
-        ;
-    kthd_ring(home);
+    kthd_interrupt(home, interrupt);
     return 0;
 }
