@@ -7,6 +7,7 @@
 #include "scene.h"
 
 #include <fenv.h>
+#include <semaphore.h>
 #include <sys/mman.h>
 
 static void *give_back(void *arg) { return arg; }
@@ -550,6 +551,111 @@ TEST(a_signal_storm_on_threads_that_switch_and_migrate_does_no_harm)
     check_say("    %ld signals handled\n", atomic_load(&arrived.handled));
     kthd_end(kthds[0]);
     kthd_end(kthds[1]);
+}
+
+/*
+ * How a JVM's sampler suspends a thread: the handler, which knows the thread by its thread-local storage, sleeps until
+ * the same signal comes again with the state changed. Whenever a thread was found, it must be found again.
+ */
+enum sampled_state { SAMPLED_RUNS, SAMPLED_REQUEST, SAMPLED_SLEEPS, SAMPLED_RESUME };
+
+struct sampled {
+    weft_kthd_t kthd;
+    pthread_t thread;
+    atomic_int state, adopted;
+};
+
+static _Thread_local struct sampled *sampled_self;
+static atomic_int sampling_over;
+static sem_t sampled_answer;
+
+static void be_suspended(int signal)
+{
+    struct sampled *self = sampled_self;
+    int saved = errno, state = SAMPLED_REQUEST;
+    if (self && atomic_compare_exchange_strong(&self->state, &state, SAMPLED_SLEEPS)) {
+        sigset_t mask;
+        pthread_sigmask(SIG_BLOCK, NULL, &mask);
+        sigdelset(&mask, signal);
+        sem_post(&sampled_answer);
+        while (atomic_load(&self->state) != SAMPLED_RESUME)
+            sigsuspend(&mask);
+        atomic_store(&self->state, SAMPLED_RUNS);
+        sem_post(&sampled_answer);
+    }
+    errno = saved;
+}
+
+static bool answered_in_ms(long ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    int r;
+    while ((r = sem_timedwait(&sampled_answer, &until)) && errno == EINTR) {
+    }
+    return !r;
+}
+
+static void *switch_while_sampled(void *arg)
+{
+    sampled_self = arg;
+    adopt_to(sampled_self->kthd);
+    atomic_store(&sampled_self->adopted, 1);
+    while (!atomic_load(&sampling_over))
+        for (int i = 0; i < 64; i++)
+            i % 8 ? weft_lwt_yield() : (void)weft_lwt_park(check_now_ns() + 1); /* by the scheduler, too */
+    leave();
+    return NULL;
+}
+
+/* True if it was suspended, and resumed. */
+static bool sample(struct sampled *target)
+{
+    atomic_store(&target->state, SAMPLED_REQUEST);
+    REQUIRE_EQ(pthread_kill(target->thread, SIGUSR2), 0);
+    if (!answered_in_ms(2)) {
+        int state = SAMPLED_REQUEST;
+        if (atomic_compare_exchange_strong(&target->state, &state, SAMPLED_RUNS))
+            return false;
+        REQUIRE(answered_in_ms(5000));
+    }
+    atomic_store(&target->state, SAMPLED_RESUME);
+    for (int tries = 0; tries < 500; tries++) {
+        REQUIRE_EQ(pthread_kill(target->thread, SIGUSR2), 0);
+        if (answered_in_ms(10))
+            return true;
+    }
+    check_failed(__FILE__, __LINE__, "a suspended thread did not hear that it may go on", true);
+    return false;
+}
+
+TEST(a_thread_suspended_in_the_middle_of_a_switch_is_found_again)
+{
+    enum { count = 4 };
+    struct sampled each[count];
+    struct sigaction action = {.sa_handler = be_suspended, .sa_flags = SA_RESTART};
+    REQUIRE_EQ(sem_init(&sampled_answer, 0, 0), 0);
+    REQUIRE_EQ(sigaction(SIGUSR2, &action, NULL), 0);
+    weft_kthd_t kthd = kthd_new();
+    for (int i = 0; i < count; i++) {
+        each[i].kthd = kthd;
+        atomic_init(&each[i].state, SAMPLED_RUNS);
+        atomic_init(&each[i].adopted, 0);
+        REQUIRE_EQ(pthread_create(&each[i].thread, NULL, switch_while_sampled, &each[i]), 0);
+    }
+    for (int i = 0; i < count; i++)
+        AWAIT(atomic_load(&each[i].adopted));
+    long found = 0;
+    for (long i = 0; i < check_scale(1500); i++)
+        found += sample(&each[i % count]);
+    CHECK(found > check_scale(1500) / 20);
+    atomic_store(&sampling_over, 1);
+    for (int i = 0; i < count; i++)
+        pthread_join(each[i].thread, NULL);
+    kthd_end(kthd);
 }
 
 /* ---- stepping aside ---------------------------------------------------------------------------------------------- */

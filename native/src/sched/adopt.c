@@ -24,6 +24,13 @@
  * the carrier while that runs this very context; else it drops them, as their senders expect of a thread that does
  * not run. It waits for no others: those stay pending until the thread leaves, and process-directed ones go to some
  * thread that has them unblocked. One of ours that was sent to the whole process it passes to the carrier as well.
+ *
+ * The signal to suspend goes to the carrier whatever that runs. A thread is suspended inside the handler, which knows
+ * it by its FS base, and the same signal, sent until it is heard, lets it go on. That may have happened in the few
+ * instructions of a switch where the FS base is still the going thread's and kthd.current names the coming one, or
+ * nobody: were the second signal dropped, as for a thread that does not run, it would never go on. An lwt's FS base
+ * is loaded on the carrier of its home only, so that is where it sleeps. In any other thread the handler finds no
+ * request and returns.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -48,6 +55,7 @@ static struct {
     pthread_once_t once;
     pthread_key_t key; /* its destructor is the net under a thread that ends without leaving */
     int error;
+    int suspend;       /* the signal a JVM suspends and resumes a thread by */
     uint64_t awaited;  /* the signals a parked kernel thread waits for */
     SHARED(uint64_t) forwarded;
 } adoption = {.once = PTHREAD_ONCE_INIT};
@@ -63,10 +71,10 @@ static void leave_at_thread_end(void *lwt)
 static void adoption_init(void)
 {
     const char *custom = getenv("_JAVA_SR_SIGNUM"); /* as HotSpot reads it */
-    int suspend = custom ? atoi(custom) : 0;
-    if (suspend <= SIGSEGV || suspend > 64)
-        suspend = SIGUSR2;
-    adoption.awaited = signal_bit(SIGNAL_WAKE) | signal_bit(suspend) | signal_bit(SIGNAL_IO_INTERRUPT) |
+    adoption.suspend = custom ? atoi(custom) : 0;
+    if (adoption.suspend <= SIGSEGV || adoption.suspend > 64)
+        adoption.suspend = SIGUSR2;
+    adoption.awaited = signal_bit(SIGNAL_WAKE) | signal_bit(adoption.suspend) | signal_bit(SIGNAL_IO_INTERRUPT) |
                        signal_bit(SIGILL);
     adoption.error = -pthread_key_create(&adoption.key, leave_at_thread_end);
 }
@@ -77,7 +85,7 @@ static void forward_signal(struct weft_lwt *lwt, int signal, int code)
 {
     struct weft_kthd *kthd = load_relaxed(&lwt->home); /* relaxed: a hint; a signal may come too late anyway */
     bool running = load_relaxed(&kthd->current) == lwt;
-    if (!running && code == SI_TKILL)
+    if (!running && code == SI_TKILL && signal != adoption.suspend)
         return;
     uint32_t tid = load_relaxed(&kthd->tid);
     if (tid && !sys_tgkill((int)tid, signal))
