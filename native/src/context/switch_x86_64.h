@@ -22,20 +22,15 @@
 #define CFI_IN_CONTEXT_FAR(reg, offset) .cfi_escape 0x10, reg, 3, 0x74, offset + 0x80, 0
 
 /*
- * The going context, to the block in rdi: control words, registers, stack pointer. The control words are stored first
- * and looked at last, in `finish`: stmxcsr and fnstcw are slow to start and slow to end.
+ * The going context, to the block in rdi: control words, registers, stack pointer. The control words are looked at
+ * last, in `finish`: fnstcw and stmxcsr are slow to end, and in each other's way.
  */
 .macro save
-        stmxcsr MXCSR(%rdi)
-        save_after_stmxcsr
-.endm
-
-/* The same, where stmxcsr stands further up. */
-.macro save_after_stmxcsr
         fnstcw  X87(%rdi)
         movq    %rbx, RBX(%rdi)
         movq    %rbp, RBP(%rdi)
         movq    %r12, R12(%rdi)
+        stmxcsr MXCSR(%rdi)
         movq    %r13, R13(%rdi)
         movq    %r14, R14(%rdi)
         movq    %r15, R15(%rdi)
@@ -63,10 +58,10 @@
 /* Its control words, if they are others. That it is fresh shows in the x87's, which costs no test of its own. */
 .macro finish
         movl    MXCSR(%rdi), %r9d       # loads of the very widths stored: they are forwarded from the store buffer
-        movzwl  X87(%rdi), %r8d
         xorl    MXCSR(%rsi), %r9d
         testl   $0xffc0, %r9d
         jnz     context_new_control_words
+        movzwl  X87(%rdi), %r8d
         cmpw    X87(%rsi), %r8w
         jne     context_new_control_words
         ret

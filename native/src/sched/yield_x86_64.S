@@ -3,13 +3,13 @@
  * weft_lwt_yield() and weft_lwt_yield_as(): what lwt.c says in C for builds with sanitizers, in assembly with the switch
  * in line. Entered on the stack of the lwt that goes, returns on that of the one that comes. The common case, two native
  * lwts, is one run of instructions without a jump, and one look-up of the thread-local's offset: 3.4 ns in the shared
- * library, where C took 4.2. (stmxcsr stands where it does because its result is wanted last: see switch_x86_64.S.)
+ * library, where C took 4.2.
  *
  *     self = context_current                        nobody: a plain thread yields its processor
  *     if (--kthd.turns <= 0 || kthd.inbox)          yield_slow(self)
  *     next = self.next                              itself: alone, nothing to count
  *     kthd.current = next
- *     if (either has an FS base of its own)         kthd_switch_fs(kthd, self, next)
+ *     if (next.fs != self.fs)                       kthd_switch_fs(kthd, self, next)
  *     context_current = next; switch
  *
  * Weak symbols: where lwt.c is compiled with a sanitizer it defines them itself. The offsets are asserted there.
@@ -40,11 +40,10 @@ weft_lwt_yield:
         je      .Lalone
         movq    %rsi, KTHD_CURRENT(%rdx)
         movq    LWT_FS(%rdi), %rcx
-        stmxcsr MXCSR(%rdi)             # here: see above
-        orq     LWT_FS(%rsi), %rcx
-        jnz     .Lfs
+        cmpq    LWT_FS(%rsi), %rcx
+        jne     .Lfs
         movq    %rsi, %fs:(%rax)
-        save_after_stmxcsr
+        save
         load
         finish
 
