@@ -32,6 +32,7 @@
 #include "weft/kthd.h"
 #include "weft/lwt.h"
 #include "weft/chan.h"
+#include "weft/ring.h"
 #include "weft/cgrp.h"
 #include "weft/op.h"
 

@@ -29,12 +29,15 @@ WEFT_API int weft_abi_version(void);
 /* The calling lwt's control block, or NULL on a plain thread. Does not block. */
 WEFT_API struct weft_self *weft_abi_self(void);
 
-/* weft_lwt_yield(), weft_lwt_park(), weft_chan_send_until(), weft_chan_recv_until() and weft_cgrp_wait_until() of the
- * lwt whose control block is given; results as there. */
+/* weft_lwt_yield(), weft_lwt_park(), weft_chan_send_until(), weft_chan_recv_until(), weft_chan_claim_until(),
+ * weft_chan_take_until() and weft_cgrp_wait_until() of the lwt whose control block is given; results as there, positions to
+ * self->value. Whose end it is they do not check: see weft_chan_bind(). */
 WEFT_API void weft_lwt_yield_as(struct weft_self *self);
 WEFT_API int weft_lwt_park_as(struct weft_self *self, int64_t deadline_ns);
 WEFT_API int weft_chan_send_as(struct weft_self *self, weft_chan_t chan, uint64_t value, int64_t deadline_ns);
 WEFT_API int weft_chan_recv_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns);
+WEFT_API int weft_chan_claim_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns);
+WEFT_API int weft_chan_take_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns);
 WEFT_API int weft_cgrp_wait_as(struct weft_self *self, weft_cgrp_t cgrp, int64_t deadline_ns);
 
 /*

@@ -29,6 +29,20 @@ enum weft_chan_ends {
     WEFT_CHAN_RECEIVER = 2,
 };
 
+enum weft_chan_flags {
+    WEFT_CHAN_SHARED = 1,   /* will be used from several kthds: no bias, see `biased` below */
+    WEFT_CHAN_IN_PLACE = 2, /* messages are written and read where they lie in the ring: weft_chan_claim() and so on */
+};
+
+/* What a channel is to be; weft_chan_attr_init() gives a rendezvous for any number of threads. */
+struct weft_chan_attr {
+    uint32_t capacity;     /* messages, 0 to WEFT_CHAN_MAX_CAPACITY */
+    uint32_t single;       /* enum weft_chan_ends, or-ed: at this end there is one thread or lwt. Implies SHARED */
+    uint32_t flags;        /* enum weft_chan_flags, or-ed */
+    uint32_t record_bytes; /* with IN_PLACE: a message's size, 0 to WEFT_RING_MAX_RECORD; 0: it lies elsewhere. Else 0 */
+    uint64_t reserved[2];  /* 0 */
+};
+
 struct weft_chan_info {
     uint32_t capacity;  /* words, as created */
     uint32_t length;    /* words buffered now */
@@ -51,13 +65,22 @@ struct weft_chan_info {
  */
 WEFT_API int weft_chan_create(weft_chan_t *out, uint32_t capacity);
 
+WEFT_API void weft_chan_attr_init(struct weft_chan_attr *attr);
+
+/*
+ * The same, with more said about it. A declared single end is bound to the first thread or lwt that uses it, and may run
+ * without locked instructions; any other that tries is refused with -EUSERS.
+ * Errors: as above; -EINVAL also: IN_PLACE without a buffer, single ends of a rendezvous, an unknown flag.
+ */
+WEFT_API int weft_chan_create_with(weft_chan_t *out, const struct weft_chan_attr *attr);
+
 /*
  * Sends one word.
  *   weft_chan_send        waits until a receiver or the buffer takes it
  *   weft_chan_send_until  the same, with a deadline
  *   weft_chan_try_send    never waits: completes at once or not at all
- * Errors: -EBADF, -EPIPE (closed, or no counted receiver is left), -EINTR (lwts only), -ETIMEDOUT, and for the
- *         try-form -EAGAIN. After an error the word was not sent.
+ * Errors: -EBADF, -EPIPE (closed, or no counted receiver is left), -EINTR (lwts only), -ETIMEDOUT, for the try-form
+ *         -EAGAIN, -EUSERS (a single end, and somebody else's), -EINVAL (IN_PLACE). After an error the word was not sent.
  */
 WEFT_API int weft_chan_send(weft_chan_t chan, uint64_t value);
 WEFT_API int weft_chan_send_until(weft_chan_t chan, uint64_t value, int64_t deadline_ns);
@@ -69,6 +92,23 @@ WEFT_API int weft_chan_try_send(weft_chan_t chan, uint64_t value);
 WEFT_API int weft_chan_recv(weft_chan_t chan, uint64_t *value);
 WEFT_API int weft_chan_recv_until(weft_chan_t chan, uint64_t *value, int64_t deadline_ns);
 WEFT_API int weft_chan_try_recv(weft_chan_t chan, uint64_t *value);
+
+/*
+ * The two halves of a send, and of a receive, of an IN_PLACE channel. A claim waits for room as a send does and gives
+ * the position of a place that is the caller's; when it has written its message there it publishes. A take waits for a
+ * message as a receive does and gives its position; when it was read, its place is given back. weft_ring_place() in ring.h
+ * gives the address. What is claimed must be published, and what is taken given back, before the same thread claims or
+ * takes again; until then those behind it wait. Forms and errors as for send and receive; -EINVAL: not IN_PLACE.
+ * weft_chan_publish() is -EPIPE, and the message not sent, if the channel was closed since the claim.
+ */
+WEFT_API int weft_chan_claim(weft_chan_t chan, uint64_t *position);
+WEFT_API int weft_chan_claim_until(weft_chan_t chan, uint64_t *position, int64_t deadline_ns);
+WEFT_API int weft_chan_try_claim(weft_chan_t chan, uint64_t *position);
+WEFT_API int weft_chan_publish(weft_chan_t chan, uint64_t position);
+WEFT_API int weft_chan_take(weft_chan_t chan, uint64_t *position);
+WEFT_API int weft_chan_take_until(weft_chan_t chan, uint64_t *position, int64_t deadline_ns);
+WEFT_API int weft_chan_try_take(weft_chan_t chan, uint64_t *position);
+WEFT_API int weft_chan_give_back(weft_chan_t chan, uint64_t position);
 
 /*
  * Closes the channel: every waiting and later send fails with -EPIPE; receives get what is buffered, then -EPIPE.

@@ -20,6 +20,7 @@
  *     -EPIPE       the channel is closed (receiving: and drained)
  *     -ESRCH       no such lwt or kthd, or no longer
  *     -ETIMEDOUT   the deadline passed
+ *     -EUSERS      the end is declared single, and another thread is using it
  */
 #ifndef WEFT_ERROR_H
 #define WEFT_ERROR_H

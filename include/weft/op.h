@@ -22,18 +22,20 @@ WEFT_BEGIN
 
 /* Owned by the caller while no operation is under way; need not be initialised. 16-byte aligned. */
 struct weft_op {
-    uint64_t value; /* after a receive: the word. After a group wait: the ready channel's id */
+    uint64_t value; /* after a receive: the word. After a claim or take: the position. After a group wait: the ready channel's id */
     uint64_t mark;  /* after a group wait: the mark */
     uint64_t private_[12];
 };
 
 /*
- * Start a send, a receive, a wait for a group. `token` is announced on completion; 0: none.
+ * Start a send, a receive, their halves, a wait for a group. `token` is announced on completion; 0: none.
  * Return 0 if it completed at once, -EINPROGRESS if it is under way, or an error of the try-form other than -EAGAIN.
  * -EINVAL: op is NULL or misaligned. Do not block.
  */
 WEFT_API int weft_chan_send_start(weft_chan_t chan, uint64_t value, struct weft_op *op, uint64_t token);
 WEFT_API int weft_chan_recv_start(weft_chan_t chan, struct weft_op *op, uint64_t token);
+WEFT_API int weft_chan_claim_start(weft_chan_t chan, struct weft_op *op, uint64_t token);
+WEFT_API int weft_chan_take_start(weft_chan_t chan, struct weft_op *op, uint64_t token);
 WEFT_API int weft_cgrp_wait_start(weft_cgrp_t cgrp, struct weft_op *op, uint64_t token);
 
 /* The result of a started operation, or -EINPROGRESS. Does not block. Only the thread that started it, or one that

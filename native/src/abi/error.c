@@ -28,6 +28,7 @@ const char *weft_error_text(int code)
     case -EPIPE: return "the channel is closed";
     case -ESRCH: return "no such lwt or kthd, or no longer";
     case -ETIMEDOUT: return "the deadline passed";
+    case -EUSERS: return "this end was declared single, and is used by another thread";
     default: return "unknown error";
     }
 }

@@ -61,8 +61,10 @@ void cgrp_announce(struct weft_chan *chan, struct weft_kthd *here, struct op_lis
     struct weft_cgrp *cgrp = cgrp_enter(chan->group, here, &owned);
     if (unlikely(!cgrp)) {
         chan->group = 0; /* it was freed: so the channel learns of it */
+        chan_attend(chan, WEFT_RING_GROUP, 0);
         return;
     }
+    chan_attend(chan, WEFT_RING_GROUP, 0);
     store_relaxed(&chan->announced, true);
     list_push_back(&cgrp->ready, &chan->ready);
     while (unlikely(!list_empty(&cgrp->waiters))) { /* G1 */
@@ -81,6 +83,7 @@ bool cgrp_forget(struct weft_chan *chan, struct weft_kthd *here)
     bool owned, pending = chan_is_ready(chan);
     struct weft_cgrp *cgrp = cgrp_enter(chan->group, here, &owned);
     chan->group = 0;
+    chan_attend(chan, WEFT_RING_GROUP, 0);
     if (!cgrp)
         return false;
     if (load_relaxed(&chan->announced))
@@ -88,6 +91,17 @@ bool cgrp_forget(struct weft_chan *chan, struct weft_kthd *here)
     store_relaxed(&chan->announced, false);
     cgrp_leave(cgrp, here, owned);
     return pending;
+}
+
+/* Is the member, which the caller is inside of, ready? If not, the next sender will announce it: also one that uses the
+ * ring without coming inside. */
+static bool watch(struct weft_chan *chan, bool owned)
+{
+    if (chan_is_ready(chan))
+        return true;
+    chan_attend(chan, 0, WEFT_RING_GROUP);
+    chan_fence(chan, owned);
+    return chan_is_ready(chan);
 }
 
 /* --- waiting --- */
@@ -110,7 +124,7 @@ static bool look_at(uint64_t chan_id, uint64_t cgrp_id, struct weft_kthd *here, 
     struct weft_chan *chan = chan_enter((weft_chan_t){chan_id}, here, &owned);
     if (!chan)
         return false;
-    bool ready = chan->group == cgrp_id && chan_is_ready(chan);
+    bool ready = chan->group == cgrp_id && watch(chan, owned);
     OP_LIST(wake);
     if (ready) {
         *event = (struct weft_event){.chan = {chan_id}, .mark = chan->group_mark};
@@ -231,7 +245,7 @@ int weft_cgrp_create(weft_cgrp_t *out)
     list_init(&cgrp->ready);
     list_init(&cgrp->waiters);
     spinlock_acquire(&cgrp->bias.lock);
-    bias_init(&cgrp->bias);
+    bias_init(&cgrp->bias, false);
     slab_revive(&cgrp->slot);
     spinlock_release(&cgrp->bias.lock);
     out->id = slab_handle(&cgrp_slab, &cgrp->slot);
@@ -292,7 +306,7 @@ int weft_cgrp_add(weft_cgrp_t cgrp, weft_chan_t handle, uint64_t mark)
         chan->group = cgrp.id;
         chan->group_mark = mark;
         store_relaxed(&chan->announced, false);
-        if (chan_is_ready(chan))
+        if (watch(chan, owned))
             cgrp_announce(chan, here, &wake);
     }
     chan_leave(chan, here, owned);

@@ -1,113 +1,174 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The channel. One algorithm for all forms: under the exclusion, an operation completes at once or does not; if not,
- * it is queued as an op and whoever completes it takes it out of the queue. Try, timed and blocking forms differ in
- * what they do in between.
+ * The channel's operations. One algorithm for all forms: under the exclusion, an operation completes at once or does
+ * not; if not, it is queued as an op and whoever completes it takes it out of the queue. Try, timed and blocking forms
+ * differ in what they do in between. Creation, closing and the end are in chan_life.c.
+ *
+ * A buffered channel's messages lie in a ring (ring.h). While the channel is biased its owner alone touches it, inside
+ * the exclusion. Afterwards, and from the start where that was asked for, ends that run the ring's protocol themselves
+ * come and go without any exclusion; the exclusion then guards the queues of ops, the close and the group, and
+ * `attention` tells those ends when they must come here.
  *
  * Invariants, while nobody is inside:
- *   C1  Senders wait only if the buffer is full (always, for a rendezvous); receivers only if it is empty.
- *   C2  So never both wait, and a word is never in the buffer while a receiver waits.
- *   C3  A closed channel has no waiting op.
- *   C4  A ready channel in a group is announced, or its announcement is being looked at (cgrp.c).
+ *   C1  Senders wait only if the buffer is full (always, for a rendezvous); receivers only if it is empty; or else an end
+ *       that has just changed that is on its way to weft_chan_sent() or weft_chan_received().
+ *   C2  So never both wait for good, and a word is never left in the buffer while a receiver waits.
+ *   C3  A closed channel has no waiting op, but receivers who wait for messages that were claimed before the close and
+ *       are not published yet.
+ *   C4  A ready channel in a group is announced, or its announcement is being looked at (cgrp.c), or as in C1.
+ *   C5  A bit of `attention` is set before the op it stands for is queued, and the ring was looked at after
+ *       that and a fence (chan_fence()).
  *
  * Locks, outermost first: channel, its group. Ops are completed after both are left.
  */
 #include "comm/chan.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "comm/cgrp.h"
-#include "sched/info.h"
 
-enum { CHANS = 1 << 20 };
 #define NO_WAIT INT64_MIN /* the deadline of the try-forms */
-
-struct slab chan_slab = {.stride = CHAN_STRIDE, .limit = CHANS, .kind = CHAN_KIND};
-
-static SHARED(uint64_t) chans_created, chans_freed;
-
-static uint64_t count_chans(void) { return load_relaxed(&chans_created) - load_relaxed(&chans_freed); }
-
-/* --- the buffer --- */
-
-/* Large ones straight from the system: not touched before they are used, and given back when they are freed. */
-static bool ring_is_mapped(uint32_t capacity) { return capacity >= 8192; }
-
-static uint64_t *ring_alloc(uint32_t capacity)
-{
-    size_t bytes = capacity * sizeof(uint64_t);
-    return ring_is_mapped(capacity) ? sys_map(bytes) : sys_alloc(bytes);
-}
-
-static void ring_free(uint64_t *ring, uint32_t capacity)
-{
-    if (ring_is_mapped(capacity))
-        sys_unmap(ring, capacity * sizeof *ring);
-    else
-        sys_free(ring);
-}
-
-static ALWAYS_INLINE void ring_push(struct weft_chan *chan, uint64_t value)
-{
-    uint32_t tail = chan->head + chan->length++;
-    chan->ring[tail < chan->capacity ? tail : tail - chan->capacity] = value;
-}
-
-static ALWAYS_INLINE uint64_t ring_pop(struct weft_chan *chan)
-{
-    uint64_t value = chan->ring[chan->head];
-    chan->head = chan->head + 1 < chan->capacity ? chan->head + 1 : 0;
-    chan->length--;
-    return value;
-}
 
 /* --- what completes at once; the caller is inside --- */
 
-static ALWAYS_INLINE void announce(struct weft_chan *chan, struct weft_kthd *here, struct op_list *wake)
-{
-    if (unlikely(chan->group && !load_relaxed(&chan->announced))) /* relaxed: G2 in cgrp.c */
-        cgrp_announce(chan, here, wake);
-}
+static ALWAYS_INLINE struct op *first_op(struct list *queue) { return op_of_link(queue->next); }
 
 static ALWAYS_INLINE struct op *take_op(struct list *queue, struct op_list *wake)
 {
-    struct op *op = op_of_link(queue->next);
+    struct op *op = first_op(queue);
     list_remove(&op->link);
     op->result = 0;
     op_list_add(wake, op);
     return op;
 }
 
-static ALWAYS_INLINE int send_now(struct weft_chan *chan, uint64_t value, struct weft_kthd *here, struct op_list *wake)
+static void fail_all(struct list *queue, struct op_list *wake)
 {
-    if (unlikely(chan->closed))
-        return -EPIPE;
-    if (!list_empty(&chan->receivers)) {
-        *take_op(&chan->receivers, wake)->out = value;
+    while (!list_empty(queue))
+        take_op(queue, wake)->result = -EPIPE;
+}
+
+/* Gives the first receiver a message, or the first sender a place. */
+static bool serve_receiver(struct weft_chan *chan, bool owned)
+{
+    uint64_t got;
+    bool done = chan->in_place ? ring_claim_receive(chan->ring, chan->closed_at, &got)
+                               : ring_pop(chan->ring, owned, chan->closed_at, &got);
+    if (done)
+        *first_op(&chan->receivers)->out = got;
+    return done;
+}
+
+static bool serve_sender(struct weft_chan *chan, bool owned)
+{
+    struct op *op = first_op(&chan->senders);
+    uint64_t place;
+    if (!chan->in_place)
+        return ring_push(chan->ring, owned, op->value);
+    if (!ring_claim_send(chan->ring, &place))
+        return false;
+    *op->out = place;
+    return true;
+}
+
+void chan_serve(struct weft_chan *chan, bool owned, struct op_list *wake)
+{
+    for (bool moved = true; moved;) {
+        moved = false;
+        while (!list_empty(&chan->receivers) && serve_receiver(chan, owned)) {
+            take_op(&chan->receivers, wake);
+            moved = true;
+        }
+        while (!chan->closed && !list_empty(&chan->senders) && serve_sender(chan, owned)) {
+            take_op(&chan->senders, wake);
+            moved = true;
+        }
+    }
+    if (unlikely(chan->closed)) {
+        fail_all(&chan->senders, wake);
+        if (load_relaxed(&chan->ring->head) >= chan->closed_at)
+            fail_all(&chan->receivers, wake);
+    }
+    chan_settle(chan);
+}
+
+void chan_announce(struct weft_chan *chan, struct weft_kthd *here, struct op_list *wake)
+{
+    if (unlikely(chan->group && !load_relaxed(&chan->announced)) && chan_is_ready(chan)) /* relaxed: G2 in cgrp.c */
+        cgrp_announce(chan, here, wake);
+}
+
+/* What an operation wants. */
+struct wish {
+    bool send;
+    bool in_place;
+    uint64_t value; /* the word to send */
+    uint64_t *out;  /* receives the word, or the position */
+};
+
+static int rendezvous_now(struct weft_chan *chan, const struct wish *wish, struct op_list *wake)
+{
+    if (wish->send) {
+        if (list_empty(&chan->receivers))
+            return chan->closed ? -EPIPE : -EAGAIN;
+        *take_op(&chan->receivers, wake)->out = wish->value;
         return 0;
     }
-    if (chan->length == chan->capacity)
-        return -EAGAIN;
-    ring_push(chan, value);
-    announce(chan, here, wake);
+    if (list_empty(&chan->senders))
+        return chan->closed ? -EPIPE : -EAGAIN;
+    *wish->out = take_op(&chan->senders, wake)->value;
     return 0;
 }
 
-static ALWAYS_INLINE int recv_now(struct weft_chan *chan, uint64_t *value, struct op_list *wake)
+static int send_now(struct weft_chan *chan, const struct wish *wish, bool owned, struct op_list *wake)
 {
-    if (chan->length) {
-        *value = ring_pop(chan);
-        if (unlikely(!list_empty(&chan->senders))) /* the first of them gets the free place */
-            ring_push(chan, take_op(&chan->senders, wake)->value);
+    uint64_t place;
+    if (chan->closed)
+        return -EPIPE;
+    if (!list_empty(&chan->senders))
+        chan_serve(chan, owned, wake); /* it is their turn first */
+    if (!list_empty(&chan->senders))
+        return -EAGAIN;
+    if (wish->in_place) {
+        if (!ring_claim_send(chan->ring, &place))
+            return -EAGAIN;
+        *wish->out = place;
         return 0;
     }
-    if (!list_empty(&chan->senders)) {
-        *value = take_op(&chan->senders, wake)->value;
+    if (!ring_push(chan->ring, owned, wish->value))
+        return -EAGAIN;
+    if (!list_empty(&chan->receivers))
+        chan_serve(chan, owned, wake);
+    return 0;
+}
+
+static int receive_now(struct weft_chan *chan, const struct wish *wish, bool owned, struct op_list *wake)
+{
+    uint64_t got;
+    if (!list_empty(&chan->receivers))
+        chan_serve(chan, owned, wake);
+    if (list_empty(&chan->receivers) &&
+        (wish->in_place ? ring_claim_receive(chan->ring, chan->closed_at, &got)
+                        : ring_pop(chan->ring, owned, chan->closed_at, &got))) {
+        *wish->out = got;
+        if (!list_empty(&chan->senders))
+            chan_serve(chan, owned, wake);
         return 0;
     }
-    return chan->closed ? -EPIPE : -EAGAIN;
+    return chan->closed && load_relaxed(&chan->ring->head) >= chan->closed_at ? -EPIPE : -EAGAIN;
+}
+
+static int complete_now(struct weft_chan *chan, const struct wish *wish, bool owned, struct weft_kthd *here,
+                        struct op_list *wake)
+{
+    if (!chan->ring)
+        return rendezvous_now(chan, wish, wake);
+    if (!wish->send)
+        return receive_now(chan, wish, owned, wake);
+    int r = send_now(chan, wish, owned, wake);
+    chan_announce(chan, here, wake);
+    return r;
 }
 
 /* --- what waits --- */
@@ -117,27 +178,50 @@ static bool op_withdraw(struct op *op, struct weft_kthd *here)
     struct weft_chan *chan = op->object;
     bool owned = bias_enter(&chan->bias, here, BIAS_CHANNEL);
     bool queued = list_linked(&op->link);
-    if (queued)
+    if (queued) {
         list_remove(&op->link);
+        chan_settle(chan);
+    }
     chan_leave(chan, here, owned);
     return queued;
 }
 
-static ALWAYS_INLINE void op_queue(struct op *op, struct weft_chan *chan, struct list *queue, struct weft_lwt *lwt,
+static ALWAYS_INLINE void op_queue(struct op *op, struct weft_chan *chan, const struct wish *wish, struct weft_lwt *lwt,
                                    uint64_t token)
 {
+    op->value = wish->value;
+    op->out = wish->out;
     op->withdraw = op_withdraw;
     op->object = chan;
     op->lwt = lwt;
     op->token = token;
-    list_push_back(queue, &op->link);
+    list_push_back(wish->send ? &chan->senders : &chan->receivers, &op->link);
 }
 
 /* For a plain thread, or nobody who waits. */
-static void op_queue_without_lwt(struct op *op, struct weft_chan *chan, struct list *queue, uint64_t token)
+static void op_queue_without_lwt(struct op *op, struct weft_chan *chan, const struct wish *wish, uint64_t token)
 {
     store_relaxed(&op->state, OP_QUEUED);
-    op_queue(op, chan, queue, NULL, token);
+    op_queue(op, chan, wish, NULL, token);
+}
+
+/* C5. Returns -EAGAIN: now it may be queued; or the result after all. */
+static int last_look(struct weft_chan *chan, const struct wish *wish, bool owned, struct weft_kthd *here,
+                     struct op_list *wake)
+{
+    uint32_t bit = wish->send ? WEFT_RING_SENDERS : WEFT_RING_RECEIVERS;
+    if (!chan->ring || load_relaxed(&chan->ring->attention) & bit)
+        return -EAGAIN;
+    chan_attend(chan, 0, bit);
+    if (owned)
+        return -EAGAIN;
+    chan_fence(chan, owned);
+    int r = complete_now(chan, wish, owned, here, wake);
+    if (r != -EAGAIN)
+        chan_settle(chan);
+    else
+        chan_attend(chan, 0, bit); /* a visit to chan_serve() may have cleared it; the fence was passed */
+    return r;
 }
 
 /* Has a deadline passed that must not even be queued for? */
@@ -150,58 +234,65 @@ static ALWAYS_INLINE int refuse_to_wait(int64_t deadline_ns)
     return deadline_ns <= clock_now_ns() ? -ETIMEDOUT : 0;
 }
 
-/* The caller is inside, and could not complete at once; leaves, and waits. An lwt's frames end in a jump. */
-static NOINLINE CROSSES_SWITCH int send_waiting(struct weft_lwt *self, struct weft_chan *chan, struct weft_kthd *here,
-                                                bool owned, uint64_t value, int64_t deadline_ns)
+/* The caller is inside and its op is queued: leaves, and waits. An lwt's frames end in a jump, so no address of what
+ * lies in them is passed on. */
+static NOINLINE CROSSES_SWITCH int leave_and_wait(struct weft_lwt *self, struct weft_chan *chan, struct weft_kthd *here,
+                                                  bool owned, enum wait_for what, int64_t deadline_ns)
 {
-    self->op.value = value;
-    op_queue(&self->op, chan, &chan->senders, self, 0);
-    if (unlikely(chan->group && !load_relaxed(&chan->announced))) {
+    if (unlikely(what == WAIT_SEND && chan->group)) {
         OP_LIST(wake);
-        cgrp_announce(chan, here, &wake);
+        chan_announce(chan, here, &wake);
         chan_leave(chan, here, owned);
         op_complete_all(here, &wake);
     } else {
         chan_leave(chan, here, owned);
     }
-    return op_wait_as_lwt(self, WAIT_SEND, deadline_ns);
+    return op_wait_as_lwt(self, what, deadline_ns);
 }
 
-static NOINLINE CROSSES_SWITCH int recv_waiting(struct weft_lwt *self, struct weft_chan *chan, struct weft_kthd *here,
-                                                bool owned, uint64_t *value, int64_t deadline_ns)
+static COLD int wait_as_thread(struct weft_chan *chan, const struct wish *wish, int64_t deadline_ns)
 {
-    self->op.out = value;
-    op_queue(&self->op, chan, &chan->receivers, self, 0);
-    chan_leave(chan, here, owned);
-    return op_wait_as_lwt(self, WAIT_RECEIVE, deadline_ns);
-}
-
-static COLD int send_waiting_as_thread(struct weft_chan *chan, uint64_t value, int64_t deadline_ns)
-{
-    struct op op = {.value = value};
+    struct op op;
     OP_LIST(wake);
-    op_queue_without_lwt(&op, chan, &chan->senders, 0);
-    announce(chan, NULL, &wake);
+    op_queue_without_lwt(&op, chan, wish, 0);
+    if (wish->send)
+        chan_announce(chan, NULL, &wake);
     chan_leave(chan, NULL, false);
     op_complete_all(NULL, &wake);
     return op_wait_as_thread(&op, deadline_ns);
 }
 
-static COLD int recv_waiting_as_thread(struct weft_chan *chan, uint64_t *value, int64_t deadline_ns)
+/* --- the operation --- */
+
+/* A plain thread's number: that of no lwt. */
+static uint64_t user_number(const struct weft_lwt *self) { return self ? self->self.id : ~context_fs(); }
+
+int chan_bind(struct weft_chan *chan, uint32_t end, uint64_t user)
 {
-    struct op op = {.out = value};
-    op_queue_without_lwt(&op, chan, &chan->receivers, 0);
-    chan_leave(chan, NULL, false);
-    return op_wait_as_thread(&op, deadline_ns);
+    uint64_t *bound = &chan->users[end == WEFT_CHAN_RECEIVER];
+    if (!*bound)
+        *bound = user;
+    return *bound == user ? 0 : -EUSERS;
 }
 
-/* --- the two operations --- */
+/* May the caller do this to the channel at all? */
+static int check_wish(struct weft_chan *chan, const struct wish *wish, const struct weft_lwt *self, bool checked)
+{
+    uint32_t end = wish->send ? WEFT_CHAN_SENDER : WEFT_CHAN_RECEIVER;
+    if (unlikely(chan->in_place != wish->in_place))
+        return -EINVAL;
+    if (likely(checked || !chan->ring || !(chan->ring->ends & end)))
+        return 0;
+    return chan_bind(chan, end, user_number(self));
+}
 
 /*
- * The whole algorithm. It starts over at most once, when a loose lwt had to go back to its carrier to wait.
+ * The whole algorithm. It starts over when a loose lwt had to go back to its carrier to wait, and when others were served
+ * by the way, who must be told before the caller sleeps. `checked`: a binding has found out itself whether a single end is
+ * the caller's.
  */
-static NOINLINE CROSSES_SWITCH int chan_send_slow(struct weft_lwt *self, weft_chan_t handle, uint64_t value,
-                                                  int64_t deadline_ns)
+static ALWAYS_INLINE CROSSES_SWITCH int operate(struct weft_lwt *self, weft_chan_t handle, const struct wish *wish,
+                                                int64_t deadline_ns, bool checked)
 {
     for (;;) {
         bool owned;
@@ -210,12 +301,17 @@ static NOINLINE CROSSES_SWITCH int chan_send_slow(struct weft_lwt *self, weft_ch
         if (unlikely(!chan))
             return -EBADF;
         OP_LIST(wake);
-        int r = send_now(chan, value, here, &wake);
-        if (r == -EAGAIN && !refuse_to_wait(deadline_ns)) {
-            if (likely(here != NULL))
-                return send_waiting(self, chan, here, owned, value, deadline_ns);
-            if (!self)
-                return send_waiting_as_thread(chan, value, deadline_ns);
+        int r = check_wish(chan, wish, self, checked);
+        if (likely(!r))
+            r = complete_now(chan, wish, owned, here, &wake);
+        bool waits = r == -EAGAIN && (here || !self) && !refuse_to_wait(deadline_ns);
+        if (waits)
+            r = last_look(chan, wish, owned, here, &wake);
+        if (waits && r == -EAGAIN && !wake.first) {
+            if (!here)
+                return wait_as_thread(chan, wish, deadline_ns);
+            op_queue(&self->op, chan, wish, self, 0);
+            return leave_and_wait(self, chan, here, owned, wish->send ? WAIT_SEND : WAIT_RECEIVE, deadline_ns);
         }
         chan_leave(chan, here, owned);
         op_complete_all(here, &wake);
@@ -225,30 +321,36 @@ static NOINLINE CROSSES_SWITCH int chan_send_slow(struct weft_lwt *self, weft_ch
     }
 }
 
-static NOINLINE CROSSES_SWITCH int chan_recv_slow(struct weft_lwt *self, weft_chan_t handle, uint64_t *value,
-                                                  int64_t deadline_ns)
+/* What is not inline: a wish of its own in each, so that the caller passes scalars and can jump here. */
+static NOINLINE CROSSES_SWITCH int send_slow(struct weft_lwt *self, weft_chan_t chan, uint64_t value,
+                                             int64_t deadline_ns, bool checked)
 {
-    for (;;) {
-        bool owned;
-        struct weft_kthd *here = kthd_here(self);
-        struct weft_chan *chan = chan_enter(handle, here, &owned);
-        if (unlikely(!chan))
-            return -EBADF;
-        OP_LIST(wake);
-        int r = recv_now(chan, value, &wake);
-        if (r == -EAGAIN && !refuse_to_wait(deadline_ns)) {
-            if (likely(here != NULL))
-                return recv_waiting(self, chan, here, owned, value, deadline_ns);
-            if (!self)
-                return recv_waiting_as_thread(chan, value, deadline_ns);
-        }
-        chan_leave(chan, here, owned);
-        op_complete_all(here, &wake);
-        if (r != -EAGAIN || (r = refuse_to_wait(deadline_ns)))
-            return r;
-        lwt_rejoined(self);
-    }
+    return operate(self, chan, &(struct wish){.send = true, .value = value}, deadline_ns, checked);
 }
+
+static NOINLINE CROSSES_SWITCH int recv_slow(struct weft_lwt *self, weft_chan_t chan, uint64_t *value,
+                                             int64_t deadline_ns, bool checked)
+{
+    return operate(self, chan, &(struct wish){.out = value}, deadline_ns, checked);
+}
+
+static NOINLINE CROSSES_SWITCH int claim(struct weft_lwt *self, weft_chan_t chan, uint64_t *position,
+                                         int64_t deadline_ns, bool checked)
+{
+    if (!position)
+        return -EINVAL;
+    return operate(self, chan, &(struct wish){.send = true, .in_place = true, .out = position}, deadline_ns, checked);
+}
+
+static NOINLINE CROSSES_SWITCH int take(struct weft_lwt *self, weft_chan_t chan, uint64_t *position,
+                                        int64_t deadline_ns, bool checked)
+{
+    if (!position)
+        return -EINVAL;
+    return operate(self, chan, &(struct wish){.in_place = true, .out = position}, deadline_ns, checked);
+}
+
+/* --- the fast paths --- */
 
 /* The op of an lwt of this kthd is done: the owner leaves, and the lwt runs next. */
 static ALWAYS_INLINE void hand_over(struct weft_chan *chan, struct weft_kthd *here, struct op *op)
@@ -267,372 +369,289 @@ static ALWAYS_INLINE void hand_over(struct weft_chan *chan, struct weft_kthd *he
  */
 static ALWAYS_INLINE int send_owned(struct weft_chan *chan, struct weft_kthd *here, uint64_t value)
 {
-    struct op *op = op_of_link(chan->receivers.next);
-    if (list_empty(&chan->receivers)) {
-        if (unlikely(chan->length == chan->capacity || chan->closed || chan->group))
+    struct ring *ring = chan->ring;
+    if (ring) {
+        uint32_t attention = load_relaxed(&ring->attention);
+        if (likely(attention == WEFT_RING_BIASED)) {
+            if (unlikely(!ring_push_alone(ring, value)))
+                return -EAGAIN;
+            bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+            return 0;
+        }
+        if (attention != (WEFT_RING_BIASED | WEFT_RING_RECEIVERS))
             return -EAGAIN;
-        ring_push(chan, value);
-        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
-        return 0;
     }
-    if (unlikely(!op->lwt || op->lwt->kthd != here))
+    struct op *op = first_op(&chan->receivers);
+    if (unlikely(list_empty(&chan->receivers) || !op->lwt || op->lwt->kthd != here))
         return -EAGAIN;
     *op->out = value;
+    if (ring && op->link.next == op->link.prev) /* it was the last */
+        store_relaxed(&ring->attention, WEFT_RING_BIASED);
     hand_over(chan, here, op);
     return 0;
 }
 
 static ALWAYS_INLINE int recv_owned(struct weft_chan *chan, struct weft_kthd *here, uint64_t *value)
 {
-    struct op *op = op_of_link(chan->senders.next);
-    if (list_empty(&chan->senders)) {
-        if (unlikely(!chan->length))
+    struct ring *ring = chan->ring;
+    if (ring) {
+        if (unlikely(load_relaxed(&ring->attention) != WEFT_RING_BIASED || !ring_pop_alone(ring, value)))
             return -EAGAIN;
-        *value = ring_pop(chan);
         bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
         return 0;
     }
-    if (unlikely(chan->length || !op->lwt || op->lwt->kthd != here))
+    struct op *op = first_op(&chan->senders);
+    if (unlikely(list_empty(&chan->senders) || !op->lwt || op->lwt->kthd != here))
         return -EAGAIN;
     *value = op->value;
     hand_over(chan, here, op);
     return 0;
 }
 
-static ALWAYS_INLINE bool enter_owned(struct weft_chan *chan, struct weft_kthd *here)
+/* Enters the channel of a handle as its owner, or not at all: NULL. A loose lwt's kthd is `limbo`, which owns nothing. */
+static ALWAYS_INLINE struct weft_chan *enter_owned(const struct weft_lwt *self, weft_chan_t handle)
 {
-    return likely(chan && here && bias_enter_owned(&chan->bias, here, BIAS_CHANNEL));
+    struct weft_chan *chan = chan_find(handle);
+    if (unlikely(!chan || !self) || !bias_enter_owned(&chan->bias, self->kthd, BIAS_CHANNEL))
+        return NULL;
+    return chan;
+}
+
+/* For a rendezvous that the owner is inside of, with nobody at the other end: no need to look at all the rest. */
+static ALWAYS_INLINE bool may_wait_at_once(const struct weft_chan *chan, const struct list *partners, int64_t deadline_ns)
+{
+    return likely(deadline_ns == WEFT_FOREVER && !chan->ring && !chan->closed && !chan->group && list_empty(partners));
 }
 
 static ALWAYS_INLINE CROSSES_SWITCH int chan_send(struct weft_lwt *self, weft_chan_t handle, uint64_t value,
-                                                  int64_t deadline_ns)
+                                                  int64_t deadline_ns, bool checked)
 {
-    struct weft_chan *chan = chan_find(handle);
-    struct weft_kthd *here = kthd_here(self);
-    if (enter_owned(chan, here)) {
+    struct weft_chan *chan = enter_owned(self, handle);
+    if (likely(chan != NULL)) {
+        struct weft_kthd *here = self->kthd;
         if (likely(!send_owned(chan, here, value)))
             return 0;
-        if (likely(deadline_ns == WEFT_FOREVER && !chan->closed && !chan->group && list_empty(&chan->receivers)))
-            return send_waiting(self, chan, here, true, value, deadline_ns);
+        if (may_wait_at_once(chan, &chan->receivers, deadline_ns)) {
+            op_queue(&self->op, chan, &(struct wish){.send = true, .value = value}, self, 0);
+            return leave_and_wait(self, chan, here, true, WAIT_SEND, deadline_ns);
+        }
     }
-    return chan_send_slow(self, handle, value, deadline_ns);
+    return send_slow(self, handle, value, deadline_ns, checked);
 }
 
 static ALWAYS_INLINE CROSSES_SWITCH int chan_recv(struct weft_lwt *self, weft_chan_t handle, uint64_t *value,
-                                                  int64_t deadline_ns)
+                                                  int64_t deadline_ns, bool checked)
 {
-    struct weft_chan *chan = chan_find(handle);
-    struct weft_kthd *here = kthd_here(self);
-    if (enter_owned(chan, here)) {
+    struct weft_chan *chan = enter_owned(self, handle);
+    if (likely(chan != NULL)) {
+        struct weft_kthd *here = self->kthd;
         if (likely(!recv_owned(chan, here, value)))
             return 0;
-        if (likely(deadline_ns == WEFT_FOREVER && !chan->closed && !chan->length && list_empty(&chan->senders)))
-            return recv_waiting(self, chan, here, true, value, deadline_ns);
+        if (may_wait_at_once(chan, &chan->senders, deadline_ns)) {
+            op_queue(&self->op, chan, &(struct wish){.out = value}, self, 0);
+            return leave_and_wait(self, chan, here, true, WAIT_RECEIVE, deadline_ns);
+        }
     }
-    return chan_recv_slow(self, handle, value, deadline_ns);
+    return recv_slow(self, handle, value, deadline_ns, checked);
 }
 
 int weft_chan_send_now_as(struct weft_self *shell, weft_chan_t handle, uint64_t value)
 {
-    struct weft_kthd *here = kthd_here(lwt_of_self(shell));
-    struct weft_chan *chan = chan_find(handle);
-    if (!enter_owned(chan, here))
+    struct weft_lwt *self = lwt_of_self(shell);
+    struct weft_chan *chan = enter_owned(self, handle);
+    if (!chan)
         return -EAGAIN;
-    int r = send_owned(chan, here, value);
+    int r = send_owned(chan, self->kthd, value);
     if (r)
-        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+        bias_leave(&chan->bias, self->kthd, BIAS_CHANNEL, true);
     return r;
 }
 
 int weft_chan_recv_now_as(struct weft_self *shell, weft_chan_t handle)
 {
-    struct weft_kthd *here = kthd_here(lwt_of_self(shell));
-    struct weft_chan *chan = chan_find(handle);
-    if (!enter_owned(chan, here))
+    struct weft_lwt *self = lwt_of_self(shell);
+    struct weft_chan *chan = enter_owned(self, handle);
+    if (!chan)
         return -EAGAIN;
-    int r = recv_owned(chan, here, &shell->value);
+    int r = recv_owned(chan, self->kthd, &shell->value);
     if (r)
-        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+        bias_leave(&chan->bias, self->kthd, BIAS_CHANNEL, true);
     return r;
 }
 
-int weft_chan_send(weft_chan_t chan, uint64_t value) { return chan_send(lwt_current(), chan, value, WEFT_FOREVER); }
+/* --- words --- */
+
+static ALWAYS_INLINE int64_t not_the_try_form(int64_t deadline_ns) { return deadline_ns < 0 ? 0 : deadline_ns; }
+
+int weft_chan_send(weft_chan_t chan, uint64_t value)
+{
+    return chan_send(lwt_current(), chan, value, WEFT_FOREVER, false);
+}
 
 int weft_chan_send_until(weft_chan_t chan, uint64_t value, int64_t deadline_ns)
 {
-    return chan_send(lwt_current(), chan, value, deadline_ns < 0 ? 0 : deadline_ns);
+    return chan_send(lwt_current(), chan, value, not_the_try_form(deadline_ns), false);
 }
 
-int weft_chan_try_send(weft_chan_t chan, uint64_t value) { return chan_send(lwt_current(), chan, value, NO_WAIT); }
+int weft_chan_try_send(weft_chan_t chan, uint64_t value)
+{
+    return chan_send(lwt_current(), chan, value, NO_WAIT, false);
+}
 
 int weft_chan_send_as(struct weft_self *self, weft_chan_t chan, uint64_t value, int64_t deadline_ns)
 {
-    return chan_send(lwt_of_self(self), chan, value, deadline_ns < 0 ? 0 : deadline_ns);
+    return chan_send(lwt_of_self(self), chan, value, not_the_try_form(deadline_ns), true);
 }
 
 int weft_chan_recv(weft_chan_t chan, uint64_t *value)
 {
-    return value ? chan_recv(lwt_current(), chan, value, WEFT_FOREVER) : -EINVAL;
+    return value ? chan_recv(lwt_current(), chan, value, WEFT_FOREVER, false) : -EINVAL;
 }
 
 int weft_chan_recv_until(weft_chan_t chan, uint64_t *value, int64_t deadline_ns)
 {
-    return value ? chan_recv(lwt_current(), chan, value, deadline_ns < 0 ? 0 : deadline_ns) : -EINVAL;
+    return value ? chan_recv(lwt_current(), chan, value, not_the_try_form(deadline_ns), false) : -EINVAL;
 }
 
 int weft_chan_try_recv(weft_chan_t chan, uint64_t *value)
 {
-    return value ? chan_recv(lwt_current(), chan, value, NO_WAIT) : -EINVAL;
+    return value ? chan_recv(lwt_current(), chan, value, NO_WAIT, false) : -EINVAL;
 }
 
 int weft_chan_recv_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns)
 {
-    return chan_recv(lwt_of_self(self), chan, &self->value, deadline_ns < 0 ? 0 : deadline_ns);
+    return chan_recv(lwt_of_self(self), chan, &self->value, not_the_try_form(deadline_ns), true);
 }
 
-static bool op_is_usable(const struct weft_op *op) { return op && (uintptr_t)op % 16 == 0; }
+/* --- in place --- */
 
-int weft_chan_send_start(weft_chan_t handle, uint64_t value, struct weft_op *shell, uint64_t token)
+int weft_chan_claim(weft_chan_t chan, uint64_t *position)
 {
-    if (!op_is_usable(shell))
-        return -EINVAL;
-    bool owned;
-    struct op *op = (struct op *)shell;
-    struct weft_kthd *here = kthd_here(lwt_current());
-    struct weft_chan *chan = chan_enter(handle, here, &owned);
-    if (!chan)
-        return -EBADF;
-    OP_LIST(wake);
-    int r = send_now(chan, value, here, &wake);
-    if (r == -EAGAIN) {
-        op->value = value;
-        op_queue_without_lwt(op, chan, &chan->senders, token);
-        announce(chan, here, &wake);
-        r = -EINPROGRESS;
-    }
-    chan_leave(chan, here, owned);
-    op_complete_all(here, &wake);
-    return r;
+    return claim(lwt_current(), chan, position, WEFT_FOREVER, false);
 }
 
-int weft_chan_recv_start(weft_chan_t handle, struct weft_op *shell, uint64_t token)
+int weft_chan_claim_until(weft_chan_t chan, uint64_t *position, int64_t deadline_ns)
 {
-    if (!op_is_usable(shell))
-        return -EINVAL;
-    bool owned;
-    struct op *op = (struct op *)shell;
-    struct weft_kthd *here = kthd_here(lwt_current());
-    struct weft_chan *chan = chan_enter(handle, here, &owned);
-    if (!chan)
-        return -EBADF;
-    OP_LIST(wake);
-    int r = recv_now(chan, &op->value, &wake);
-    if (r == -EAGAIN) {
-        op->out = &op->value;
-        op_queue_without_lwt(op, chan, &chan->receivers, token);
-        r = -EINPROGRESS;
-    }
-    chan_leave(chan, here, owned);
-    op_complete_all(here, &wake);
-    return r;
+    return claim(lwt_current(), chan, position, not_the_try_form(deadline_ns), false);
 }
 
-/* --- closing and lifetime --- */
-
-static void fail_all(struct list *queue, struct op_list *wake)
+int weft_chan_try_claim(weft_chan_t chan, uint64_t *position)
 {
-    while (!list_empty(queue))
-        take_op(queue, wake)->result = -EPIPE;
+    return claim(lwt_current(), chan, position, NO_WAIT, false);
 }
 
-static void close_locked(struct weft_chan *chan, struct weft_kthd *here, struct op_list *wake)
+int weft_chan_claim_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns)
 {
-    if (chan->closed)
-        return;
-    chan->closed = true;
-    fail_all(&chan->senders, wake);
-    fail_all(&chan->receivers, wake);
-    announce(chan, here, wake);
+    return claim(lwt_of_self(self), chan, &self->value, not_the_try_form(deadline_ns), true);
 }
 
-int weft_chan_create(weft_chan_t *out, uint32_t capacity)
+int weft_chan_take(weft_chan_t chan, uint64_t *position)
 {
-    int error = 0;
-    if (!out || capacity > WEFT_CHAN_MAX_CAPACITY)
-        return -EINVAL;
-    uint64_t *ring = capacity ? ring_alloc(capacity) : NULL;
-    if (capacity && !ring)
-        return -ENOMEM;
-    struct weft_chan *chan = (struct weft_chan *)slab_take(&chan_slab, &error);
-    if (!chan) {
-        ring_free(ring, capacity);
-        return error;
-    }
-    /* A stale handle may look at the slot, and find its generation even: what it may touch is the lock. */
-    chan->ring = ring;
-    chan->capacity = capacity;
-    chan->head = chan->length = 0;
-    chan->closed = false;
-    store_relaxed(&chan->announced, false);
-    list_init(&chan->senders);
-    list_init(&chan->receivers);
-    chan->group = chan->group_mark = chan->mark = 0;
-    chan->refs = 1;
-    chan->counted[0] = chan->counted[1] = 0;
-    chan->ever_counted = 0;
-    spinlock_acquire(&chan->bias.lock);
-    bias_init(&chan->bias);
-    slab_revive(&chan->slot);
-    spinlock_release(&chan->bias.lock);
-    add_relaxed(&chans_created, 1);
-    store_relaxed(&info_port.count_channels, count_chans);
-    *out = chan_handle(chan);
-    return 0;
+    return take(lwt_current(), chan, position, WEFT_FOREVER, false);
 }
 
-int weft_chan_close(weft_chan_t handle)
+int weft_chan_take_until(weft_chan_t chan, uint64_t *position, int64_t deadline_ns)
 {
-    bool owned;
-    struct weft_kthd *here = kthd_here(lwt_current());
-    struct weft_chan *chan = chan_enter(handle, here, &owned);
-    if (!chan)
-        return -EBADF;
-    OP_LIST(wake);
-    close_locked(chan, here, &wake);
-    chan_leave(chan, here, owned);
-    op_complete_all(here, &wake);
-    return 0;
+    return take(lwt_current(), chan, position, not_the_try_form(deadline_ns), false);
 }
 
-int weft_chan_retain(weft_chan_t handle, uint32_t ends)
+int weft_chan_try_take(weft_chan_t chan, uint64_t *position)
 {
-    if (ends & ~(uint32_t)(WEFT_CHAN_SENDER | WEFT_CHAN_RECEIVER))
-        return -EINVAL;
+    return take(lwt_current(), chan, position, NO_WAIT, false);
+}
+
+int weft_chan_take_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns)
+{
+    return take(lwt_of_self(self), chan, &self->value, not_the_try_form(deadline_ns), true);
+}
+
+/* --- after a message was written or read where it lies --- */
+
+enum moved { SENT, PUBLISH, RECEIVED, GIVE_BACK };
+
+/* Somebody has moved, or does so here, at this position: the other side is served. */
+static int after_move(weft_chan_t handle, uint64_t position, enum moved moved)
+{
     bool owned;
     struct weft_kthd *here = kthd_here(lwt_current());
     struct weft_chan *chan = chan_enter(handle, here, &owned);
     if (!chan)
         return -EBADF;
     int r = 0;
-    for (int end = 0; end < 2; end++) /* an end that was counted and ran out does not come back */
-        if (ends >> end & 1 && chan->ever_counted >> end & 1 && !chan->counted[end])
-            r = -EPIPE;
-    if (chan->refs >= INT32_MAX)
-        r = -ENOSPC;
-    if (!r) {
-        chan->refs++;
-        chan->counted[0] += ends & 1;
-        chan->counted[1] += ends >> 1 & 1;
-        chan->ever_counted |= (uint8_t)ends;
-    }
-    chan_leave(chan, here, owned);
-    return r;
-}
-
-/* The last sender or receiver may be gone. */
-static void ends_ran_out(struct weft_chan *chan, uint32_t ends, struct weft_kthd *here, struct op_list *wake)
-{
-    bool no_sender = ends & WEFT_CHAN_SENDER && !chan->counted[0];
-    bool no_receiver = ends & WEFT_CHAN_RECEIVER && !chan->counted[1];
-    if (no_receiver)
-        chan->length = 0; /* nobody will ask for them: lost, as the contract says */
-    if (no_sender || no_receiver)
-        close_locked(chan, here, wake);
-}
-
-int weft_chan_release(weft_chan_t handle, uint32_t ends)
-{
-    if (ends & ~(uint32_t)(WEFT_CHAN_SENDER | WEFT_CHAN_RECEIVER))
-        return -EINVAL;
-    bool owned;
-    struct weft_kthd *here = kthd_here(lwt_current());
-    struct weft_chan *chan = chan_enter(handle, here, &owned);
-    if (!chan)
-        return -EBADF;
-    for (int end = 0; end < 2; end++)
-        if (ends >> end & 1 && !chan->counted[end]) {
-            chan_leave(chan, here, owned);
-            return -EINVAL;
-        }
     OP_LIST(wake);
-    chan->counted[0] -= ends & 1;
-    chan->counted[1] -= ends >> 1 & 1;
-    ends_ran_out(chan, ends, here, &wake);
-    bool last = --chan->refs == 0;
-    uint64_t *ring = chan->ring;
-    uint32_t capacity = chan->capacity;
-    if (last) {
-        close_locked(chan, here, &wake);
-        if (chan->group)
-            cgrp_forget(chan, here);
-        chan->ring = NULL;
-        slab_retire(&chan->slot); /* from here on nobody gets inside by a handle */
-        bias_forget(&chan->bias);
+    if (!chan->ring || ((moved == PUBLISH || moved == GIVE_BACK) && !chan->in_place)) {
+        r = -EINVAL;
+    } else {
+        if (moved <= PUBLISH && position >= chan->closed_at)
+            r = -EPIPE;
+        else if (moved == PUBLISH)
+            ring_publish(chan->ring, position);
+        else if (moved == GIVE_BACK)
+            ring_free(chan->ring, position);
+        chan_serve(chan, owned, &wake);
+        chan_announce(chan, here, &wake);
     }
     chan_leave(chan, here, owned);
     op_complete_all(here, &wake);
-    if (last) {
-        ring_free(ring, capacity);
-        add_relaxed(&chans_freed, 1);
-        slab_put(&chan_slab, &chan->slot);
-    }
+    return r;
+}
+
+int weft_chan_publish(weft_chan_t chan, uint64_t position) { return after_move(chan, position, PUBLISH); }
+int weft_chan_give_back(weft_chan_t chan, uint64_t position) { return after_move(chan, position, GIVE_BACK); }
+int weft_chan_sent(weft_chan_t chan, uint64_t position) { return after_move(chan, position, SENT); }
+
+int weft_chan_received(weft_chan_t chan, uint64_t position)
+{
+    after_move(chan, position, RECEIVED);
     return 0;
 }
 
-/* --- small questions --- */
+/* --- for callers who wait in a way of their own --- */
 
-int weft_chan_mark_set(weft_chan_t handle, uint64_t value)
+static int start(weft_chan_t handle, struct wish *wish, struct weft_op *shell, uint64_t token)
 {
-    bool owned;
-    struct weft_kthd *here = kthd_here(lwt_current());
-    struct weft_chan *chan = chan_enter(handle, here, &owned);
-    if (!chan)
-        return -EBADF;
-    chan->mark = value;
-    chan_leave(chan, here, owned);
-    return 0;
-}
-
-int weft_chan_mark_get(weft_chan_t handle, uint64_t *value)
-{
-    if (!value)
+    if (!shell || (uintptr_t)shell % 16)
         return -EINVAL;
     bool owned;
+    struct op *op = (struct op *)shell;
     struct weft_kthd *here = kthd_here(lwt_current());
     struct weft_chan *chan = chan_enter(handle, here, &owned);
     if (!chan)
         return -EBADF;
-    *value = chan->mark;
+    OP_LIST(wake);
+    wish->out = &op->value;
+    int r = check_wish(chan, wish, NULL, true);
+    if (!r)
+        r = complete_now(chan, wish, owned, here, &wake);
+    if (r == -EAGAIN)
+        r = last_look(chan, wish, owned, here, &wake);
+    if (r == -EAGAIN) {
+        op_queue_without_lwt(op, chan, wish, token);
+        if (wish->send)
+            chan_announce(chan, here, &wake);
+        r = -EINPROGRESS;
+    }
     chan_leave(chan, here, owned);
-    return 0;
+    op_complete_all(here, &wake);
+    return r;
 }
 
-static uint32_t list_length(const struct list *head)
+int weft_chan_send_start(weft_chan_t chan, uint64_t value, struct weft_op *op, uint64_t token)
 {
-    uint32_t n = 0;
-    for (const struct list *node = head->next; node != head; node = node->next)
-        n++;
-    return n;
+    return start(chan, &(struct wish){.send = true, .value = value}, op, token);
 }
 
-int weft_chan_info(weft_chan_t handle, struct weft_chan_info *out)
+int weft_chan_recv_start(weft_chan_t chan, struct weft_op *op, uint64_t token)
 {
-    bool owned;
-    struct weft_kthd *here = kthd_here(lwt_current());
-    struct weft_chan *chan = chan_enter(handle, here, &owned);
-    if (!chan)
-        return -EBADF;
-    *out = (struct weft_chan_info){
-        .capacity = chan->capacity,
-        .length = chan->length,
-        .sending = list_length(&chan->senders),
-        .receiving = list_length(&chan->receivers),
-        .refs = chan->refs,
-        .senders = chan->counted[0],
-        .receivers = chan->counted[1],
-        .closed = chan->closed,
-        .biased = bias_is_owned(&chan->bias),
-    };
-    chan_leave(chan, here, owned);
-    return 0;
+    return start(chan, &(struct wish){.send = false}, op, token);
+}
+
+int weft_chan_claim_start(weft_chan_t chan, struct weft_op *op, uint64_t token)
+{
+    return start(chan, &(struct wish){.send = true, .in_place = true}, op, token);
+}
+
+int weft_chan_take_start(weft_chan_t chan, struct weft_op *op, uint64_t token)
+{
+    return start(chan, &(struct wish){.in_place = true}, op, token);
 }

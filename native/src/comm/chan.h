@@ -7,30 +7,31 @@
 
 #include "weft/chan.h"
 
+#include "comm/ring.h"
 #include "sched/bias.h"
 #include "sched/op.h"
 
 /* All of it is under the exclusion of `bias`, but for what says otherwise. */
 struct weft_chan {
     struct slab_slot slot;
-    uint64_t *ring;         /* capacity words; NULL for a rendezvous. While the slot is free, its link lies here */
+    struct ring *ring;      /* NULL for a rendezvous. While the slot is free, its link lies here */
     struct bias bias;       /* entered through stale handles too: nothing may lie over it */
-    uint32_t capacity;
-    uint32_t head;          /* where the next word is taken */
-    uint32_t length;        /* words buffered */
+    bool in_place;          /* constant: ends get positions, not words */
     bool closed;            /* no more sends */
     SHARED(bool) announced; /* in its group's queue of ready members. Set inside both, cleared inside the group; G2 */
+    uint8_t ever_counted;   /* enum weft_chan_ends */
 
     struct list senders;    /* waiting ops, FIFO; empty unless the buffer is full */
     struct list receivers;  /* waiting ops, FIFO; empty unless the buffer is, and no sender waits */
+    uint64_t closed_at;     /* the position from which on nothing was sent; UINT64_MAX while it is open */
     uint64_t group;         /* handle of the group it is a member of; 0: none */
-    uint64_t group_mark;
 
+    uint64_t group_mark;
     struct list ready;      /* in its group's queue; under the group's exclusion */
     uint64_t mark;
+    uint64_t users[2];      /* of a single end: who it is bound to; 0: nobody yet */
     uint32_t refs;
     uint32_t counted[2];    /* senders, receivers */
-    uint8_t ever_counted;   /* enum weft_chan_ends */
 } CACHE_ALIGNED;
 
 _Static_assert(offsetof(struct weft_chan, bias) >= sizeof(struct slab_free), "the link of a free slot spares the bias");
@@ -44,6 +45,28 @@ static ALWAYS_INLINE struct weft_chan *chan_find(weft_chan_t handle)
     return (struct weft_chan *)slab_find_sized(&chan_slab, CHAN_STRIDE, CHAN_KIND, handle.id);
 }
 
+/* Changes bits of the ring's attention. Inside. */
+static ALWAYS_INLINE void chan_attend(struct weft_chan *chan, uint32_t clear, uint32_t set)
+{
+    if (chan->ring)
+        store_relaxed(&chan->ring->attention, (load_relaxed(&chan->ring->attention) & ~clear) | set);
+}
+
+/* Release: ends that see it unbiased see the sequences. */
+static inline void chan_unbias(struct weft_chan *chan)
+{
+    uint32_t attention = load_relaxed(&chan->ring->attention) & ~(uint32_t)WEFT_RING_BIASED;
+    store_release(&chan->ring->attention, attention);
+}
+
+/* Makes the attention say who waits. Inside, after ops have left their queues. */
+static ALWAYS_INLINE void chan_settle(struct weft_chan *chan)
+{
+    chan_attend(chan, WEFT_RING_SENDERS | WEFT_RING_RECEIVERS,
+                (list_empty(&chan->senders) ? 0 : WEFT_RING_SENDERS) |
+                    (list_empty(&chan->receivers) ? 0 : WEFT_RING_RECEIVERS));
+}
+
 /* Enters the channel of a handle: NULL if it is none. */
 static ALWAYS_INLINE struct weft_chan *chan_enter(weft_chan_t handle, struct weft_kthd *here, bool *owned)
 {
@@ -51,10 +74,16 @@ static ALWAYS_INLINE struct weft_chan *chan_enter(weft_chan_t handle, struct wef
     if (unlikely(!chan))
         return NULL;
     *owned = bias_enter(&chan->bias, here, BIAS_CHANNEL);
-    if (likely(slab_alive(&chan->slot, handle.id))) /* it may have been freed before we were inside */
-        return chan;
-    bias_leave(&chan->bias, here, BIAS_CHANNEL, *owned);
-    return NULL;
+    if (unlikely(!slab_alive(&chan->slot, handle.id))) { /* it was freed before we were inside */
+        bias_leave(&chan->bias, here, BIAS_CHANNEL, *owned);
+        return NULL;
+    }
+    /* Its bias was revoked, perhaps by ourselves just now: the ring is open to all. */
+    if (unlikely(!*owned && chan->ring && load_relaxed(&chan->ring->attention) & WEFT_RING_BIASED)) {
+        ring_open(chan->ring);
+        chan_unbias(chan);
+    }
+    return chan;
 }
 
 static ALWAYS_INLINE void chan_leave(struct weft_chan *chan, struct weft_kthd *here, bool owned)
@@ -62,11 +91,29 @@ static ALWAYS_INLINE void chan_leave(struct weft_chan *chan, struct weft_kthd *h
     bias_leave(&chan->bias, here, BIAS_CHANNEL, owned);
 }
 
+/*
+ * The caller, inside, has set a bit of the attention and is about to look at the ring for the last time. From here on
+ * ends that use no lock see the bit, or what they did before is seen by the look.
+ */
+static inline void chan_fence(const struct weft_chan *chan, bool owned)
+{
+    if (chan->ring && !owned)
+        bias_fence();
+}
+
 /* Would a receive complete at once? */
 static inline bool chan_is_ready(const struct weft_chan *chan)
 {
-    return chan->length || !list_empty(&chan->senders) || chan->closed;
+    return !list_empty(&chan->senders) || chan->closed || (chan->ring && ring_is_ready(chan->ring, chan->closed_at));
 }
+
+/* What chan.c does for the other files; all inside. Gives waiting receivers what is in the ring, and waiting senders what is
+ * free in it; for channels with a ring. */
+void chan_serve(struct weft_chan *chan, bool owned, struct op_list *wake);
+/* Tells the group of a ready channel, unless it knows. */
+void chan_announce(struct weft_chan *chan, struct weft_kthd *here, struct op_list *wake);
+/* Binds a single end; -EUSERS: it is another's. */
+int chan_bind(struct weft_chan *chan, uint32_t end, uint64_t user);
 
 static inline weft_chan_t chan_handle(const struct weft_chan *chan)
 {

@@ -13,18 +13,31 @@ static struct {
 
 static void barrier_init(void) { barrier.refused = sys_membarrier_register() < 0 || sys_membarrier() < 0; }
 
-void bias_init(struct bias *bias)
+bool bias_fence_is_symmetric(void)
 {
     pthread_once(&barrier.once, barrier_init);
-    store_relaxed(&bias->owner, barrier.refused ? BIAS_SHARED : NULL);
+    return barrier.refused;
+}
+
+bool bias_init(struct bias *bias, bool shared)
+{
+    shared |= bias_fence_is_symmetric();
+    store_relaxed(&bias->owner, shared ? BIAS_SHARED : NULL);
+    return !shared;
+}
+
+void bias_fence(void)
+{
+    fence_seq();
+    int r = barrier.refused ? 0 : sys_membarrier();
+    invariant(r == 0, "membarrier works once it was registered");
 }
 
 /* Under the lock: takes the object from its owner. */
 static void take_from(struct bias *bias, struct weft_kthd *owner, enum bias_level level)
 {
     store_relaxed(&bias->owner, BIAS_SHARED); /* (4) */
-    int r = sys_membarrier();                 /* (5) */
-    invariant(r == 0, "membarrier works once it was registered");
+    bias_fence();                             /* (5) */
     for (int turns = 1; load_acquire(&owner->section[level]) == bias; turns++) { /* (6) pairs with (3) */
         if (turns % 128 == 0)
             sys_yield();

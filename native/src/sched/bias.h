@@ -39,8 +39,16 @@ struct bias {
 };
 #define BIAS_SHARED ((struct weft_kthd *)1)
 
-/* A new object's: unclaimed, or shared where membarrier is not to be had. */
-void bias_init(struct bias *bias);
+/* A new object's: unclaimed, or shared where membarrier is not to be had, or where that is asked for. Returns whether it
+ * can be claimed. */
+bool bias_init(struct bias *bias, bool shared);
+
+/*
+ * The expensive half of an asymmetric fence: every thread of the process passes a full barrier. Where membarrier is not to
+ * be had (bias_fence_is_symmetric()) a full fence of the caller only: the other side must pay for one, too.
+ */
+void bias_fence(void);
+bool bias_fence_is_symmetric(void);
 
 /* Returns true if entered as owner, false if under the lock. */
 bool bias_enter_slow(struct bias *bias, struct weft_kthd *here, enum bias_level level);
