@@ -94,6 +94,16 @@ WEFT_API int weft_chan_recv_until(weft_chan_t chan, uint64_t *value, int64_t dea
 WEFT_API int weft_chan_try_recv(weft_chan_t chan, uint64_t *value);
 
 /*
+ * Batches of words, with one visit to the channel and one wake-up of each who waits.
+ *   weft_chan_send_all   sends all of them in order, and waits where it must; *sent (may be NULL) tells how many were
+ *                        sent, also after an error, of which there are those of weft_chan_send()
+ *   weft_chan_drain      receives what is there, `max` at most, and does not wait: the number, or -EPIPE (closed and
+ *                        drained), -EBADF, -EUSERS, -EINVAL (values NULL, IN_PLACE)
+ */
+WEFT_API int weft_chan_send_all(weft_chan_t chan, const uint64_t *values, uint32_t count, uint32_t *sent);
+WEFT_API int weft_chan_drain(weft_chan_t chan, uint64_t *values, uint32_t max);
+
+/*
  * The two halves of a send, and of a receive, of an IN_PLACE channel. A claim waits for room as a send does and gives
  * the position of a place that is the caller's; when it has written its message there it publishes. A take waits for a
  * message as a receive does and gives its position; when it was read, its place is given back. weft_ring_place() in ring.h

@@ -158,6 +158,53 @@ static const struct row rows[] = {
     {"weft_chan_recv", "EINVAL", "chan_test.c", "receive_refuses_no_place_for_the_word"},
     {"weft_chan_recv_until", "ETIMEDOUT", "chan_test.c", "a_deadline_ends_a_wait_after_it_has_passed_and_not_before"},
     {"weft_chan_try_recv", "EAGAIN", "chan_test.c", "a_buffer_of_every_capacity_to_199_holds_exactly_that_many"},
+    {"weft_chan_attr_init", OK, "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_create_with", OK, "ring_test.c", "a_ring_says_what_it_is"},
+    {"weft_chan_create_with", "EINVAL", "ring_test.c", "create_with_refuses_what_cannot_be"},
+    {"weft_chan_create_with", "EUSERS", "ring_test.c", "a_single_end_is_its_first_users"},
+    {"weft_chan_try_send", "EUSERS", "ring_test.c", "a_single_end_is_its_first_users"},
+    {"weft_chan_send", "EINVAL", "ring_test.c", "the_halves_are_for_channels_in_place_and_the_wholes_for_the_others"},
+    {"weft_chan_send_all", OK, "ring_test.c", "a_batch_waits_where_it_must_and_arrives_in_order"},
+    {"weft_chan_send_all", "EINVAL", "ring_test.c", "a_batch_says_how_much_of_it_was_sent"},
+    {"weft_chan_send_all", "EPIPE", "ring_test.c", "a_batch_says_how_much_of_it_was_sent"},
+    {"weft_chan_send_all", "EBADF", "ring_test.c", "a_batch_says_how_much_of_it_was_sent"},
+    {"weft_chan_drain", OK, "ring_test.c", "a_batch_waits_where_it_must_and_arrives_in_order"},
+    {"weft_chan_drain", "EPIPE", "ring_test.c", "a_batch_waits_where_it_must_and_arrives_in_order"},
+    {"weft_chan_drain", "EBADF", "ring_test.c", "a_batch_waits_where_it_must_and_arrives_in_order"},
+    {"weft_chan_drain", "EINVAL", "ring_test.c", "a_batch_says_how_much_of_it_was_sent"},
+    {"weft_chan_drain", "EUSERS", "ring_test.c", "a_single_end_is_its_first_users"},
+    {"weft_chan_claim", OK, "ring_test.c", "a_claim_made_before_the_close_counts_if_others_could_have_seen_it"},
+    {"weft_chan_claim", "EINVAL", "ring_test.c", "the_halves_are_for_channels_in_place_and_the_wholes_for_the_others"},
+    {"weft_chan_claim", "EBADF", "ring_test.c", "the_halves_are_for_channels_in_place_and_the_wholes_for_the_others"},
+    {"weft_chan_claim_until", "ETIMEDOUT", "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_try_claim", OK, "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_try_claim", "EAGAIN", "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_try_claim", "EPIPE", "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_publish", OK, "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_publish", "EPIPE", "ring_test.c", "a_claim_made_before_the_close_counts_if_others_could_have_seen_it"},
+    {"weft_chan_take", OK, "ring_test.c", "a_claim_made_before_the_close_counts_if_others_could_have_seen_it"},
+    {"weft_chan_take_until", "ETIMEDOUT", "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_try_take", "EAGAIN", "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_give_back", OK, "ring_test.c", "records_are_written_and_read_where_they_lie"},
+    {"weft_chan_give_back", "EINVAL", "ring_test.c", "the_halves_are_for_channels_in_place_and_the_wholes_for_the_others"},
+    {"weft_chan_give_back", "EBADF", "ring_test.c", "the_halves_are_for_channels_in_place_and_the_wholes_for_the_others"},
+    {"weft_chan_claim_as", OK, "ring_test.c", "the_halves_for_bindings_do_what_the_plain_ones_do"},
+    {"weft_chan_take_as", OK, "ring_test.c", "the_halves_for_bindings_do_what_the_plain_ones_do"},
+    {"weft_chan_claim_start", OK, "ring_test.c", "the_halves_for_bindings_do_what_the_plain_ones_do"},
+    {"weft_chan_take_start", OK, "ring_test.c", "the_halves_for_bindings_do_what_the_plain_ones_do"},
+
+    /* ring.h */
+    {"weft_chan_ring", OK, "ring_test.c", "a_ring_says_what_it_is"},
+    {"weft_ring_release", OK, "ring_test.c", "a_held_ring_outlives_its_channel_and_is_closed"},
+    {"weft_chan_sent", OK, "ring_test.c", "every_message_is_received_once_and_in_order_over_all_forms"},
+    {"weft_chan_sent", "EPIPE", "ring_test.c", "a_send_that_raced_a_close_was_sent_or_was_not"},
+    {"weft_chan_sent", "EBADF", "ring_test.c", "a_held_ring_outlives_its_channel_and_is_closed"},
+    {"weft_chan_received", OK, "ring_test.c", "every_message_is_received_once_and_in_order_over_all_forms"},
+    {"weft_chan_bind", OK, "ring_test.c", "bind_gives_a_single_end_to_a_binding"},
+    {"weft_chan_bind", "EUSERS", "ring_test.c", "bind_gives_a_single_end_to_a_binding"},
+    {"weft_chan_bind", "EBADF", "ring_test.c", "bind_gives_a_single_end_to_a_binding"},
+    {"weft_chan_bind", "EINVAL", "ring_test.c", "bind_gives_a_single_end_to_a_binding"},
+
     {"weft_chan_close", OK, "chan_test.c", "closing_twice_is_harmless"},
     {"weft_chan_close", "EBADF", "chan_test.c", "a_freed_channel_is_ebadf_everywhere"},
     {"weft_chan_close", "EPIPE", "chan_test.c", "close_wakes_every_waiting_receiver"},
@@ -220,7 +267,7 @@ static const struct row rows[] = {
 };
 enum { row_count = sizeof rows / sizeof rows[0] };
 
-static const char *const headers[] = {"error.h", "abi.h", "kthd.h", "lwt.h", "chan.h", "cgrp.h", "op.h", NULL};
+static const char *const headers[] = {"error.h", "abi.h", "kthd.h", "lwt.h", "chan.h", "ring.h", "cgrp.h", "op.h", NULL};
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 

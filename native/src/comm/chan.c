@@ -99,14 +99,6 @@ void chan_announce(struct weft_chan *chan, struct weft_kthd *here, struct op_lis
         cgrp_announce(chan, here, wake);
 }
 
-/* What an operation wants. */
-struct wish {
-    bool send;
-    bool in_place;
-    uint64_t value; /* the word to send */
-    uint64_t *out;  /* receives the word, or the position */
-};
-
 static int rendezvous_now(struct weft_chan *chan, const struct wish *wish, struct op_list *wake)
 {
     if (wish->send) {
@@ -159,8 +151,8 @@ static int receive_now(struct weft_chan *chan, const struct wish *wish, bool own
     return chan->closed && load_relaxed(&chan->ring->head) >= chan->closed_at ? -EPIPE : -EAGAIN;
 }
 
-static int complete_now(struct weft_chan *chan, const struct wish *wish, bool owned, struct weft_kthd *here,
-                        struct op_list *wake)
+int chan_complete_now(struct weft_chan *chan, const struct wish *wish, bool owned, struct weft_kthd *here,
+                      struct op_list *wake)
 {
     if (!chan->ring)
         return rendezvous_now(chan, wish, wake);
@@ -216,7 +208,7 @@ static int last_look(struct weft_chan *chan, const struct wish *wish, bool owned
     if (owned)
         return -EAGAIN;
     chan_fence(chan, owned);
-    int r = complete_now(chan, wish, owned, here, wake);
+    int r = chan_complete_now(chan, wish, owned, here, wake);
     if (r != -EAGAIN)
         chan_settle(chan);
     else
@@ -275,8 +267,7 @@ int chan_bind(struct weft_chan *chan, uint32_t end, uint64_t user)
     return *bound == user ? 0 : -EUSERS;
 }
 
-/* May the caller do this to the channel at all? */
-static int check_wish(struct weft_chan *chan, const struct wish *wish, const struct weft_lwt *self, bool checked)
+int chan_check_wish(struct weft_chan *chan, const struct wish *wish, const struct weft_lwt *self, bool checked)
 {
     uint32_t end = wish->send ? WEFT_CHAN_SENDER : WEFT_CHAN_RECEIVER;
     if (unlikely(chan->in_place != wish->in_place))
@@ -287,24 +278,58 @@ static int check_wish(struct weft_chan *chan, const struct wish *wish, const str
 }
 
 /*
- * The whole algorithm. It starts over when a loose lwt had to go back to its carrier to wait, and when others were served
- * by the way, who must be told before the caller sleeps. `checked`: a binding has found out itself whether a single end is
+ * An lwt that would wait for another kthd or thread, while its own kthd has nothing else to do and would spin anyway,
+ * looks at the ring itself: what comes is seen without a wake-up, an inbox or a switch. The hold keeps the ring readable.
+ * Returns when it is worth another try, or not worth any more spinning.
+ */
+static NOINLINE void spin_at_ring(struct weft_kthd *here, struct ring *ring, bool send)
+{
+    int64_t until = clock_now_ns() + here->spin_ns;
+    do {
+        for (int i = 0; i < 64; i++) {
+            bool worth = send ? ring_has_room(ring) : ring_is_ready(ring, UINT64_MAX);
+            if (worth || load_relaxed(&ring->attention) & WEFT_RING_CLOSED || load_relaxed(&here->inbox))
+                return;
+            cpu_relax();
+        }
+    } while (clock_now_ns() < until);
+}
+
+static bool may_spin(const struct weft_lwt *self, const struct weft_kthd *here, const struct weft_chan *chan, bool owned)
+{
+    return chan->ring && !owned && here && self->next == self && here->idle != WEFT_IDLE_PARK &&
+           !load_relaxed(&here->inbox);
+}
+
+/*
+ * The whole algorithm. It starts over when a loose lwt had to go back to its carrier to wait, when it has spun, and when
+ * others were served by the way, who must be told before the caller sleeps. `checked`: a binding has found out itself whether a single end is
  * the caller's.
  */
 static ALWAYS_INLINE CROSSES_SWITCH int operate(struct weft_lwt *self, weft_chan_t handle, const struct wish *wish,
                                                 int64_t deadline_ns, bool checked)
 {
-    for (;;) {
+    for (bool spun = false;;) {
         bool owned;
         struct weft_kthd *here = kthd_here(self);
         struct weft_chan *chan = chan_enter(handle, here, &owned);
         if (unlikely(!chan))
             return -EBADF;
         OP_LIST(wake);
-        int r = check_wish(chan, wish, self, checked);
+        int r = chan_check_wish(chan, wish, self, checked);
         if (likely(!r))
-            r = complete_now(chan, wish, owned, here, &wake);
+            r = chan_complete_now(chan, wish, owned, here, &wake);
         bool waits = r == -EAGAIN && (here || !self) && !refuse_to_wait(deadline_ns);
+        if (waits && !spun && may_spin(self, here, chan, owned)) {
+            struct ring *ring = chan->ring;
+            add_relaxed(&ring->holds, 1);
+            chan_leave(chan, here, owned);
+            op_complete_all(here, &wake);
+            spin_at_ring(here, ring, wish->send);
+            ring_release(ring);
+            spun = true;
+            continue;
+        }
         if (waits)
             r = last_look(chan, wish, owned, here, &wake);
         if (waits && r == -EAGAIN && !wake.first) {
@@ -620,9 +645,9 @@ static int start(weft_chan_t handle, struct wish *wish, struct weft_op *shell, u
         return -EBADF;
     OP_LIST(wake);
     wish->out = &op->value;
-    int r = check_wish(chan, wish, NULL, true);
+    int r = chan_check_wish(chan, wish, NULL, true);
     if (!r)
-        r = complete_now(chan, wish, owned, here, &wake);
+        r = chan_complete_now(chan, wish, owned, here, &wake);
     if (r == -EAGAIN)
         r = last_look(chan, wish, owned, here, &wake);
     if (r == -EAGAIN) {

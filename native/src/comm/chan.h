@@ -110,6 +110,19 @@ static inline bool chan_is_ready(const struct weft_chan *chan)
 /* What chan.c does for the other files; all inside. Gives waiting receivers what is in the ring, and waiting senders what is
  * free in it; for channels with a ring. */
 void chan_serve(struct weft_chan *chan, bool owned, struct op_list *wake);
+/* What an operation wants. */
+struct wish {
+    bool send;
+    bool in_place;
+    uint64_t value; /* the word to send */
+    uint64_t *out;  /* receives the word, or the position */
+};
+
+/* May the caller do this to the channel at all? 0, -EINVAL, -EUSERS. `checked`: its binding knows whose end it is. */
+int chan_check_wish(struct weft_chan *chan, const struct wish *wish, const struct weft_lwt *self, bool checked);
+/* Does it if it can be done at once: 0, -EPIPE or -EAGAIN. */
+int chan_complete_now(struct weft_chan *chan, const struct wish *wish, bool owned, struct weft_kthd *here,
+                      struct op_list *wake);
 /* Tells the group of a ready channel, unless it knows. */
 void chan_announce(struct weft_chan *chan, struct weft_kthd *here, struct op_list *wake);
 /* Binds a single end; -EUSERS: it is another's. */

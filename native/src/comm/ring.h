@@ -211,6 +211,16 @@ static ALWAYS_INLINE bool ring_pop(struct ring *ring, bool alone, uint64_t end, 
     return true;
 }
 
+/* Is there room to send? As seen by whoever looks. */
+static inline bool ring_has_room(struct ring *ring)
+{
+    uint64_t p = load_relaxed(&ring->tail);
+    if (ring_is_pair(ring) || ring->capacity != ring->cells)
+        if (p - load_acquire(&ring->head) >= ring->capacity)
+            return false;
+    return ring_is_pair(ring) || load_acquire(&ring_cell(ring, p)->sequence) == ring_lap(ring, p);
+}
+
 /* Is there something to receive? */
 static inline bool ring_is_ready(struct ring *ring, uint64_t end)
 {
