@@ -70,7 +70,7 @@ static bool sees_message(struct weft_ring *ring, uint64_t *position)
 static uint32_t look_again(struct weft_ring *ring, uint32_t before)
 {
     if (before & WEFT_RING_FENCE)
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        __sync_synchronize();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     return LOAD(ring->attention, ACQUIRE);
 }
