@@ -43,9 +43,13 @@ weft_lwt_yield:
         cmpq    LWT_FS(%rsi), %rcx
         jne     .Lfs
         movq    %rsi, %fs:(%rax)
+        movq    (%rsp), %rcx
         save
         load
-        finish
+        check_control_words
+        .cfi_remember_state
+        go_back %rcx
+        .cfi_restore_state
 
 .Lnobody:
         jmp     sys_yield
