@@ -82,7 +82,7 @@ TEST(a_full_table_is_enospc_and_slot_zero_is_never_given_out)
     static struct thing *all[5000];
     int error = 0, made = 0;
     while (made < 5000 && (all[made] = thing_new(&error))) {
-        CHECK(all[made]->slot.index != 0);
+        CHECK(slab_index(&all[made]->slot) != 0);
         all[made]->value = (uint64_t)made;
         made++;
     }

@@ -38,7 +38,7 @@ static struct slab_slot *slab_take_locked(struct slab *slab, int *error)
         return NULL;
     }
     struct slab_slot *slot = (void *)(load_relaxed(&slab->base) + (size_t)index * slab->stride);
-    slot->index = index;
+    store_relaxed(&slot->id, (uint32_t)~(slab->kind << SLAB_KIND_SHIFT | index));
     store_release(&slab->used, index + 1);
     return slot;
 }

@@ -434,12 +434,14 @@ static ALWAYS_INLINE int recv_owned(struct weft_chan *chan, struct weft_kthd *he
 }
 
 /* Enters the channel of a handle as its owner, or not at all: NULL. A loose lwt's kthd is `limbo`, which owns nothing. */
-static ALWAYS_INLINE struct weft_chan *enter_owned(const struct weft_lwt *self, weft_chan_t handle)
+static ALWAYS_INLINE struct weft_chan *enter_owned(const struct weft_lwt *self, weft_chan_t handle,
+                                                   struct weft_kthd **here)
 {
     struct weft_chan *chan = chan_find(handle);
-    if (unlikely(!chan || !self) || !bias_enter_owned(&chan->bias, self->kthd, BIAS_CHANNEL))
+    if (unlikely(!chan || !self))
         return NULL;
-    return chan;
+    *here = self->kthd;
+    return likely(bias_enter_owned(&chan->bias, *here, BIAS_CHANNEL)) ? chan : NULL;
 }
 
 /* For a rendezvous that the owner is inside of, with nobody at the other end: no need to look at all the rest. */
@@ -451,14 +453,15 @@ static ALWAYS_INLINE bool may_wait_at_once(const struct weft_chan *chan, const s
 static ALWAYS_INLINE CROSSES_SWITCH int chan_send(struct weft_lwt *self, weft_chan_t handle, uint64_t value,
                                                   int64_t deadline_ns, bool checked)
 {
-    struct weft_chan *chan = enter_owned(self, handle);
+    struct weft_kthd *here;
+    struct weft_chan *chan = enter_owned(self, handle, &here);
     if (likely(chan != NULL)) {
-        struct weft_kthd *here = self->kthd;
         if (likely(!send_owned(chan, here, value)))
             return 0;
         if (may_wait_at_once(chan, &chan->receivers, deadline_ns)) {
             op_queue(&self->op, chan, &(struct wish){.send = true, .value = value}, self, 0);
-            return leave_and_wait(self, chan, here, true, WAIT_SEND, deadline_ns);
+            bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+            return op_wait_as_lwt(self, WAIT_SEND, WEFT_FOREVER);
         }
     }
     return send_slow(self, handle, value, deadline_ns, checked);
@@ -467,14 +470,15 @@ static ALWAYS_INLINE CROSSES_SWITCH int chan_send(struct weft_lwt *self, weft_ch
 static ALWAYS_INLINE CROSSES_SWITCH int chan_recv(struct weft_lwt *self, weft_chan_t handle, uint64_t *value,
                                                   int64_t deadline_ns, bool checked)
 {
-    struct weft_chan *chan = enter_owned(self, handle);
+    struct weft_kthd *here;
+    struct weft_chan *chan = enter_owned(self, handle, &here);
     if (likely(chan != NULL)) {
-        struct weft_kthd *here = self->kthd;
         if (likely(!recv_owned(chan, here, value)))
             return 0;
         if (may_wait_at_once(chan, &chan->senders, deadline_ns)) {
             op_queue(&self->op, chan, &(struct wish){.out = value}, self, 0);
-            return leave_and_wait(self, chan, here, true, WAIT_RECEIVE, deadline_ns);
+            bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
+            return op_wait_as_lwt(self, WAIT_RECEIVE, WEFT_FOREVER);
         }
     }
     return recv_slow(self, handle, value, deadline_ns, checked);
@@ -482,25 +486,25 @@ static ALWAYS_INLINE CROSSES_SWITCH int chan_recv(struct weft_lwt *self, weft_ch
 
 int weft_chan_send_now_as(struct weft_self *shell, weft_chan_t handle, uint64_t value)
 {
-    struct weft_lwt *self = lwt_of_self(shell);
-    struct weft_chan *chan = enter_owned(self, handle);
+    struct weft_kthd *here;
+    struct weft_chan *chan = enter_owned(lwt_of_self(shell), handle, &here);
     if (!chan)
         return -EAGAIN;
-    int r = send_owned(chan, self->kthd, value);
+    int r = send_owned(chan, here, value);
     if (r)
-        bias_leave(&chan->bias, self->kthd, BIAS_CHANNEL, true);
+        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
     return r;
 }
 
 int weft_chan_recv_now_as(struct weft_self *shell, weft_chan_t handle)
 {
-    struct weft_lwt *self = lwt_of_self(shell);
-    struct weft_chan *chan = enter_owned(self, handle);
+    struct weft_kthd *here;
+    struct weft_chan *chan = enter_owned(lwt_of_self(shell), handle, &here);
     if (!chan)
         return -EAGAIN;
-    int r = recv_owned(chan, self->kthd, &shell->value);
+    int r = recv_owned(chan, here, &shell->value);
     if (r)
-        bias_leave(&chan->bias, self->kthd, BIAS_CHANNEL, true);
+        bias_leave(&chan->bias, here, BIAS_CHANNEL, true);
     return r;
 }
 

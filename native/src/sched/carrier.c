@@ -148,7 +148,7 @@ static void kthd_init(struct weft_kthd *kthd, const struct weft_kthd_attr *attr,
     if (attr->name)
         snprintf(kthd->name, sizeof kthd->name, "%s", attr->name);
     else
-        snprintf(kthd->name, sizeof kthd->name, "kthd-%u", kthd->slot.index);
+        snprintf(kthd->name, sizeof kthd->name, "kthd-%u", slab_index(&kthd->slot));
     store_release(&kthd->inbox, NULL); /* it was CLOSED, or has never been used */
 }
 

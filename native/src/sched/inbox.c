@@ -36,7 +36,7 @@
 int kthd_arrive(struct weft_kthd *kthd, uint64_t handle)
 {
     atomic_fetch_add_explicit(&kthd->arrived_from_elsewhere.shared_, 1, memory_order_seq_cst);
-    if (likely(load_seq(&kthd->slot.generation) == (uint32_t)(handle >> 32)))
+    if (likely(load_seq(&kthd->slot.id) == handle))
         return 0;
     kthd_arrive_not(kthd);
     return -ESRCH;

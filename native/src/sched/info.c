@@ -31,7 +31,7 @@ static void count(struct weft_info *out, const struct weft_kthd *only)
     const struct slab_slot *slot;
     for (uint32_t i = 1; (slot = slab_at(&lwt_slab, i)); i++) {
         const struct weft_lwt *lwt = (const struct weft_lwt *)slot;
-        if (load_acquire(&slot->generation) & 1 && (!only || load_relaxed(&lwt->home) == only))
+        if (slab_is_alive(slot) && (!only || load_relaxed(&lwt->home) == only))
             count_lwt(out, lwt);
     }
     for (uint32_t i = 1; (slot = slab_at(&kthd_slab, i)); i++) {

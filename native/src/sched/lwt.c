@@ -281,7 +281,7 @@ static ALWAYS_INLINE int reap(struct weft_kthd *here, struct weft_lwt *lwt, void
 static uint64_t word_alone(uint64_t generation) { return generation | (uint64_t)JOIN_ALONE << 40; }
 static uint64_t word_mine(uint64_t generation, const struct weft_lwt *self)
 {
-    return self ? generation | (uint64_t)JOIN_BY_LWT << 40 | self->slot.index
+    return self ? generation | (uint64_t)JOIN_BY_LWT << 40 | slab_index(&self->slot)
                 : generation | (uint64_t)JOIN_BY_THREAD << 40;
 }
 

@@ -122,7 +122,7 @@ static ALWAYS_INLINE bool lwt_is_native(const struct weft_lwt *lwt) { return lwt
 /* A value for the joiner word. */
 static ALWAYS_INLINE uint64_t join_word(const struct weft_lwt *lwt, enum join_state state, uint32_t waiter)
 {
-    return (uint64_t)(uint16_t)(load_relaxed(&lwt->slot.generation) >> 1) << 48 | (uint64_t)state << 40 | waiter;
+    return (uint64_t)(uint16_t)(slab_generation(&lwt->slot) >> 1) << 48 | (uint64_t)state << 40 | waiter;
 }
 
 static inline struct weft_lwt *lwt_find(weft_lwt_t handle)
