@@ -264,10 +264,33 @@ static const struct row rows[] = {
     {"weft_op_completed", "ETIMEDOUT", "op_test.c", "completed_refuses_no_room_and_times_out"},
     {"weft_op_completed", "EINVAL", "op_test.c", "completed_refuses_no_room_and_times_out"},
     {"weft_op_completed", "EBUSY", "op_test.c", "a_second_thread_that_takes_tokens_gets_ebusy"},
+
+    /* timer.h */
+    {"weft_timer_after", OK, "timer_chan_test.c", "a_moment_is_received_once_and_then_the_channel_is_closed"},
+    {"weft_timer_after", "EPIPE", "timer_chan_test.c", "of_several_receivers_one_gets_the_moment_and_the_others_epipe"},
+    {"weft_timer_after", "EINVAL", "timer_chan_test.c", "start_refuses_no_place_for_the_handle_and_no_period"},
+    {"weft_timer_after", "ENOMEM", "timer_chan_test.c", "without_memory_a_timer_is_enomem"},
+    {"weft_timer_after", "ENOSPC", "timer_chan_test.c", "a_full_table_of_channels_is_enospc"},
+    {"weft_timer_after", "ENOSPC", "timer_chan_test.c", "where_memory_is_limited_timers_are_fewer_and_too_many_are_enospc"},
+    {"weft_timer_after", "EAGAIN", "timer_chan_test.c", "without_a_thread_the_first_timer_is_eagain"},
+    {"weft_timer_every", OK, "timer_chan_test.c", "a_thousand_ticks_do_not_drift"},
+    {"weft_timer_every", "EINVAL", "timer_chan_test.c", "start_refuses_no_place_for_the_handle_and_no_period"},
+    {"weft_timer_missed", OK, "timer_chan_test.c", "a_tick_that_finds_the_last_one_not_taken_is_dropped_and_counted"},
+    {"weft_timer_missed", "EBADF", "timer_chan_test.c", "a_freed_channel_is_ebadf_and_one_that_is_no_timers_is_einval"},
+    {"weft_timer_missed", "EINVAL", "timer_chan_test.c", "a_freed_channel_is_ebadf_and_one_that_is_no_timers_is_einval"},
+    {"weft_timer_stop", OK, "timer_chan_test.c", "a_stopped_timer_sends_nothing_and_its_channel_stays_open"},
+    {"weft_timer_stop", "EBADF", "timer_chan_test.c", "a_freed_channel_is_ebadf_and_one_that_is_no_timers_is_einval"},
+    {"weft_timer_stop", "EINVAL", "timer_chan_test.c", "a_freed_channel_is_ebadf_and_one_that_is_no_timers_is_einval"},
+    {"weft_timer_stop", "EALREADY", "timer_chan_test.c", "a_timer_that_has_fired_can_be_neither_stopped_nor_reset"},
+    {"weft_timer_stop", "EALREADY", "timer_chan_test.c", "a_channel_that_was_closed_has_no_timer_to_stop_or_reset"},
+    {"weft_timer_reset", OK, "timer_chan_test.c", "reset_brings_a_moment_forward_and_puts_it_off"},
+    {"weft_timer_reset", "EBADF", "timer_chan_test.c", "a_freed_channel_is_ebadf_and_one_that_is_no_timers_is_einval"},
+    {"weft_timer_reset", "EINVAL", "timer_chan_test.c", "ticks_cannot_be_reset"},
+    {"weft_timer_reset", "EALREADY", "timer_chan_test.c", "a_timer_that_has_fired_can_be_neither_stopped_nor_reset"},
 };
 enum { row_count = sizeof rows / sizeof rows[0] };
 
-static const char *const headers[] = {"error.h", "abi.h", "kthd.h", "lwt.h", "chan.h", "ring.h", "cgrp.h", "op.h", NULL};
+static const char *const headers[] = {"error.h", "abi.h", "kthd.h", "lwt.h", "chan.h", "ring.h", "cgrp.h", "op.h", "timer.h", NULL};
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 

@@ -39,7 +39,7 @@ class BindingsMatchHeadersTest {
     private static final String CC = System.getProperty("weft.cc", "gcc");
     private static final List<Class<?>> CALLS = List.of(
             AbiCalls.class, CgrpCalls.class, ChanCalls.class, ErrorCalls.class, JvmCalls.class, KthdCalls.class,
-            LwtCalls.class, OpCalls.class);
+            LwtCalls.class, OpCalls.class, TimerCalls.class);
 
     @TempDir
     Path folder;
