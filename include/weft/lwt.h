@@ -126,7 +126,7 @@ WEFT_API int weft_lwt_migrate(weft_kthd_t to);
  * it leaves by itself.
  *   kthd   where it will live
  *   attr   name only; NULL for the defaults
- * Errors: -ESRCH, -EINVAL (flags or stack size given), -EPERM (an lwt or carrier already), -ENOMEM, -ENOSPC,
+ * Errors: -ESRCH, -EINVAL (flags, stack size or `reserved` given), -EPERM (an lwt or carrier already), -ENOMEM, -ENOSPC,
  *         -ENOTSUP (no FSGSBASE, or shadow stacks).
  * Blocks until the first turn.
  */

@@ -105,6 +105,17 @@ TEST(adopt_refuses_flags_and_a_stack_size)
     kthd_end(kthd);
 }
 
+TEST(adopt_refuses_a_reserved_field_that_is_not_zero)
+{
+    weft_kthd_t kthd = kthd_new();
+    struct weft_lwt_attr attr;
+    weft_lwt_attr_init(&attr);
+    attr.reserved = 1;
+    CHECK_EQ(weft_lwt_adopt(kthd, &attr), -EINVAL);
+    CHECK_EQ(weft_lwt_current().id, 0);
+    kthd_end(kthd);
+}
+
 static void *adopt_from_inside(void *arg)
 {
     return (void *)(intptr_t)weft_lwt_adopt(*(weft_kthd_t *)arg, NULL);
@@ -651,7 +662,8 @@ TEST(a_thread_suspended_in_the_middle_of_a_switch_is_found_again)
     long found = 0;
     for (long i = 0; i < check_scale(1500); i++)
         found += sample(&each[i % count]);
-    CHECK(found > check_scale(1500) / 20);
+    check_say("    found %ld times\n", found);
+    CHECK(found > (CHECK_TSAN ? 0 : check_scale(1500) / 20)); /* that sanitizer holds signals back */
     atomic_store(&sampling_over, 1);
     for (int i = 0; i < count; i++)
         pthread_join(each[i].thread, NULL);

@@ -395,7 +395,7 @@ TEST_OVER_LIMIT(whatever_call_fails_the_error_is_clear_and_nothing_is_lost, faul
     int cells = 0, met = 0;
     CHECK_STR(fault->word, fault_words[check_variant]);
     if (CHECK_TSAN)
-        CHECK_SKIP("ThreadSanitizer has threads and maps of its own, and does not bear adoption");
+        CHECK_SKIP("ThreadSanitizer has threads and maps of its own");
     for (int s = 0; s < scenario_count; s++)
         for (int warm = 0; warm < 2; warm++)
             /* a futex that never sleeps again never times out either: there is no such kernel */

@@ -21,14 +21,6 @@ static void install(void)
     REQUIRE_EQ(hook_install(&here, text, sizeof text), 0);
 }
 
-/* For tests whose lwts are adopted threads: see scene.h. */
-static void install_for_adopted(void)
-{
-    if (CHECK_TSAN)
-        CHECK_SKIP("ThreadSanitizer does not bear adoption");
-    install();
-}
-
 static void wait_for_stage(int wanted)
 {
     REQUIRE_EQ(pthread_mutex_lock(&mutex), 0);
@@ -84,7 +76,7 @@ static void contend(void)
 
 TEST(an_lwt_that_waits_lets_the_others_of_its_carrier_run)
 {
-    install_for_adopted();
+    install();
     contend();
     CHECK_EQ(weft_jvm_steps_aside(), 1);
 }
@@ -138,7 +130,7 @@ static void counter(void *arg)
 TEST(a_timed_wait_steps_aside_too_and_times_out)
 {
     long turns = 0;
-    install_for_adopted();
+    install();
     weft_kthd_t kthd = kthd_new();
     struct actor *first = actor_start(actor_adopted, kthd, timed_waiter, NULL);
     struct actor *second = actor_start(actor_adopted, kthd, counter, &turns);
@@ -190,7 +182,7 @@ static void waits_twice(void *arg)
 
 TEST(a_loose_lwt_waits_as_a_plain_thread)
 {
-    install_for_adopted();
+    install();
     weft_kthd_t kthd = kthd_new();
     struct actor *actor = actor_start(actor_adopted, kthd, waits_twice, NULL);
     AWAIT(weft_jvm_steps_aside() == 1);
@@ -207,11 +199,14 @@ enum { contenders = 12 };
 static long rounds;
 static long total; /* guarded by mutex and cond: `busy` */
 static bool busy;
+static atomic_int all_are_there;
 
 /* A lock made of a condition: its owner yields in the middle, so the others really wait. */
 static void contender(void *arg)
 {
     (void)arg;
+    while (!atomic_load(&all_are_there))
+        weft_lwt_yield();
     for (long i = 0; i < rounds; i++) {
         REQUIRE_EQ(pthread_mutex_lock(&mutex), 0);
         while (busy)
@@ -231,11 +226,12 @@ static void contender(void *arg)
 TEST_LIMIT(counts_stay_exact_when_lwts_of_two_kthds_contend, 120)
 {
     struct actor *actors[contenders];
-    install_for_adopted();
+    install();
     rounds = check_scale(500);
     weft_kthd_t kthds[2] = {kthd_new(), kthd_new()};
     for (int i = 0; i < contenders; i++)
         actors[i] = actor_start(actor_adopted, kthds[i % 2], contender, NULL);
+    atomic_store(&all_are_there, 1);
     for (int i = 0; i < contenders; i++)
         scene_join(actors[i]);
     kthd_end(kthds[0]);

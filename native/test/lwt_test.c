@@ -276,8 +276,6 @@ TEST(exit_on_a_plain_thread_aborts_with_a_message)
 TEST(exit_on_an_adopted_thread_aborts_with_a_message)
 {
     char text[2048];
-    if (CHECK_TSAN)
-        CHECK_SKIP("ThreadSanitizer does not bear adoption");
     int status = check_death(exit_adopted, NULL, text, sizeof text);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     CHECK_CONTAINS(text, "weft_lwt_exit");

@@ -29,15 +29,6 @@
 #include "weft.h"
 #include "weft/abi.h"
 
-/*
- * ThreadSanitizer does not bear adoption: the parked kernel thread and the carrier are on one FS base at the same time.
- * Under it, a test that adopts ends there, and the actors that would be adopted are native lwts.
- */
-#if CHECK_TSAN
-static inline void scene_adopts_nothing(void) { CHECK_SKIP("ThreadSanitizer does not bear adoption"); }
-#define weft_lwt_adopt(kthd, attr) (scene_adopts_nothing(), (weft_lwt_adopt)(kthd, attr))
-#endif
-
 enum topology {
     topology_one_kthd,
     topology_two_kthds,
@@ -218,8 +209,6 @@ static inline struct actor *actor_start(enum actor_kind kind, weft_kthd_t kthd, 
 {
     struct actor *actor = calloc(1, sizeof *actor);
     REQUIRE(actor != NULL);
-    if (CHECK_TSAN && kind == actor_adopted)
-        kind = actor_native;
     actor->fn = fn;
     actor->arg = arg;
     actor->kind = kind;

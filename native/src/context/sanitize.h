@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tells AddressSanitizer and ThreadSanitizer of switches between stacks that share one FS base. Compiles to nothing
- * without them.
+ * Tells AddressSanitizer and ThreadSanitizer of switches. Compiles to nothing without them.
  *
- * Both keep what they know of a thread in thread-local storage, so a switch that changes the FS base needs no telling:
- * an adopted thread is always on its own stack. But the carrier is then, for them, still where it was when it was left,
- * and whoever comes back to another native stack has to say so on arrival.
+ * Both keep what they know of a thread in thread-local storage, so a switch that changes the FS base changes threads for
+ * them, too: an adopted thread is always on its own stack. But the carrier is then, for them, still where it was when it
+ * was left, and whoever comes back to another native stack has to say so on arrival, before it runs code that they watch.
  *
- * ThreadSanitizer keeps more than that by thread: it does not bear the parked kernel thread and the carrier on one FS
- * base at the same time. Under it, adopt nothing.
+ * ThreadSanitizer must also be told what happens before what where the FS base changes (sanitize_give, sanitize_take),
+ * and must not see what a parked kernel thread does: its FS base, and so the sanitizer's own state, belongs to a thread that
+ * runs elsewhere.
  */
 #ifndef WEFT_CONTEXT_SANITIZE_H
 #define WEFT_CONTEXT_SANITIZE_H
@@ -37,6 +37,30 @@
 #else
 #define WEFT_SANITIZED 0
 #endif
+
+/* For code that ThreadSanitizer must not watch. */
+#ifdef WEFT_TSAN
+#define UNSEEN_BY_TSAN __attribute__((no_sanitize("thread"), noinline))
+#else
+#define UNSEEN_BY_TSAN
+#endif
+
+/* `what` changes hands between threads of different FS bases: what the giver did happens before what the taker does. */
+static ALWAYS_INLINE void sanitize_give(const void *what)
+{
+    (void)what;
+#ifdef WEFT_TSAN
+    __tsan_release((void *)(uintptr_t)what);
+#endif
+}
+
+static ALWAYS_INLINE void sanitize_take(const void *what)
+{
+    (void)what;
+#ifdef WEFT_TSAN
+    __tsan_acquire((void *)(uintptr_t)what);
+#endif
+}
 
 /* What a sanitizer keeps for one flow of control on a carrier's FS base. */
 struct sanitized {
@@ -129,7 +153,8 @@ static ALWAYS_INLINE void sanitize_go(struct sanitized_carrier *carrier, struct 
 #endif
 }
 
-/* First thing on a stack of the carrier's FS base that came, from wherever. */
+/* First thing on a stack of the carrier's FS base that came, from wherever. Until then ThreadSanitizer may take it for
+ * another: what others wrote to must not be read before where that watches. */
 static ALWAYS_INLINE void sanitize_came(struct sanitized_carrier *carrier, struct sanitized *self)
 {
     (void)carrier, (void)self;

@@ -81,7 +81,7 @@ static void adoption_init(void)
 
 /* --- the parked kernel thread --- */
 
-static void forward_signal(struct weft_lwt *lwt, int signal, int code)
+static UNSEEN_BY_TSAN void forward_signal(struct weft_lwt *lwt, int signal, int code)
 {
     struct weft_kthd *kthd = load_relaxed(&lwt->home); /* relaxed: a hint; a signal may come too late anyway */
     bool running = load_relaxed(&kthd->current) == lwt;
@@ -92,7 +92,7 @@ static void forward_signal(struct weft_lwt *lwt, int signal, int code)
         add_relaxed(&adoption.forwarded, 1);
 }
 
-static void wait_until_park_is_over(struct weft_lwt *lwt)
+static UNSEEN_BY_TSAN void wait_until_park_is_over(struct weft_lwt *lwt)
 {
     for (;;) {
         siginfo_t info;
@@ -106,7 +106,7 @@ static void wait_until_park_is_over(struct weft_lwt *lwt)
     }
 }
 
-static void *CROSSES_SWITCH parked_main(void *arg)
+static UNSEEN_BY_TSAN void *CROSSES_SWITCH parked_main(void *arg)
 {
     struct weft_lwt *lwt = arg;
     for (;;) {
@@ -127,6 +127,7 @@ static void *CROSSES_SWITCH parked_main(void *arg)
 static void wake_own_kernel_thread(struct weft_lwt *lwt)
 {
     int tid = lwt->own_tid;
+    sanitize_give(&lwt->sanitized);
     store_release(&lwt->park_over, 1);
     sys_tgkill(tid, SIGNAL_WAKE); /* the lwt may be running already, and gone: a stray SIGURG is ignored */
 }
@@ -153,6 +154,7 @@ void CROSSES_SWITCH lwt_rejoin(struct weft_lwt *self)
     self->kthd = load_relaxed(&self->home);
     self->refused = 0;
     context_switch(&self->context, &self->park, 0, NULL);
+    sanitize_take(&self->sanitized);
     invariant(!self->refused, "a kthd with a loose lwt is open");
 }
 
@@ -180,7 +182,7 @@ int CROSSES_SWITCH weft_lwt_adopt(weft_kthd_t handle, const struct weft_lwt_attr
 {
     if (lwt_current())
         return -EPERM;
-    if (attr && (attr->flags || attr->stack_bytes))
+    if (attr && (attr->flags || attr->stack_bytes || attr->reserved))
         return -EINVAL;
     struct weft_kthd *kthd = kthd_find(handle);
     if (!kthd)
@@ -223,6 +225,7 @@ int CROSSES_SWITCH weft_lwt_adopt(weft_kthd_t handle, const struct weft_lwt_attr
     context_current_set(lwt);
     lwt->own_mask = sys_sigmask_set(~(uint64_t)0);
     context_switch(&lwt->context, &lwt->park, 0, NULL);
+    sanitize_take(&lwt->sanitized);
     if (likely(!lwt->refused))
         return 0;
 

@@ -44,8 +44,10 @@ int kthd_arrive(struct weft_kthd *kthd, uint64_t handle)
 
 void kthd_arrive_not(struct weft_kthd *kthd) { sub_acq_rel(&kthd->arrived_from_elsewhere, 1); }
 
-int kthd_post(struct weft_kthd *kthd, struct weft_lwt *lwt)
+/* Parked kernel threads come here, too. */
+UNSEEN_BY_TSAN int kthd_post(struct weft_kthd *kthd, struct weft_lwt *lwt)
 {
+    sanitize_give(&lwt->sanitized);
     struct weft_lwt *head = load_relaxed(&kthd->inbox);
     do {
         if (unlikely(head == INBOX_CLOSED))
@@ -194,6 +196,7 @@ void kthd_take_inbox(struct weft_kthd *kthd)
     struct weft_lwt *newest = exchange_acquire(&kthd->inbox, NULL); /* pairs with the release in kthd_post() */
     struct weft_lwt *oldest = NULL;
     while (newest) {
+        sanitize_take(&newest->sanitized);
         struct weft_lwt *next = newest->inbox_next;
         newest->inbox_next = oldest;
         oldest = newest;

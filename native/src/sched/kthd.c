@@ -22,14 +22,24 @@ int CROSSES_SWITCH kthd_switch_fs(struct weft_kthd *kthd, struct weft_lwt *from,
               : context_switch(&from->context, &to->context, kthd->fs, to);
 }
 
+#if WEFT_SANITIZED
+UNSEEN_BY_TSAN void kthd_tell_arrival(struct weft_lwt *self)
+{
+    if (lwt_is_native(self))
+        sanitize_came(&self->kthd->sanitized_carrier, &self->sanitized);
+    sanitize_take(&self->sanitized);
+}
+#endif
+
 int CROSSES_SWITCH kthd_switch_out(struct weft_kthd *kthd, struct weft_lwt *from)
 {
-    bool native = lwt_is_native(from);
-    if (native)
+    uint64_t fs = lwt_is_native(from) ? 0 : kthd->fs;
+    if (!fs)
         sanitize_go(&kthd->sanitized_carrier, &from->sanitized, &kthd->sanitized, kthd->post == POST_EXIT);
-    int result = context_switch(&from->context, &kthd->context, native ? 0 : kthd->fs, NULL);
-    if (native)
-        sanitize_came(&from->kthd->sanitized_carrier, &from->sanitized);
+    else
+        sanitize_give(&kthd->sanitized);
+    int result = context_switch(&from->context, &kthd->context, fs, NULL);
+    kthd_tell_arrival(from);
     return result;
 }
 
@@ -59,16 +69,19 @@ int CROSSES_SWITCH kthd_block_slow(struct weft_kthd *kthd, struct weft_lwt *self
 
 static void CROSSES_SWITCH dispatch(struct weft_kthd *kthd, struct weft_lwt *lwt)
 {
-    bool native = lwt_is_native(lwt);
+    uint64_t fs = lwt->context.fs;
     store_relaxed(&kthd->turns, load_relaxed(&kthd->turns) - 1);
     store_relaxed(&kthd->current, lwt);
-    if (native) {
+    if (!fs) {
         context_current_set(lwt);
         sanitize_go(&kthd->sanitized_carrier, &kthd->sanitized, &lwt->sanitized, false);
+    } else {
+        sanitize_give(&lwt->sanitized);
     }
-    context_switch(&kthd->context, &lwt->context, lwt->context.fs, NULL);
+    context_switch(&kthd->context, &lwt->context, fs, NULL);
     context_current_set(NULL); /* the FS base is the carrier's again; current is NULL: kthd_take_out() */
     sanitize_came(&kthd->sanitized_carrier, &kthd->sanitized);
+    sanitize_take(&kthd->sanitized);
 }
 
 static void post_migrate(struct weft_kthd *kthd, struct weft_lwt *lwt, struct weft_kthd *to)

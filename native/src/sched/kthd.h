@@ -204,6 +204,13 @@ static ALWAYS_INLINE void kthd_insert_next(struct weft_kthd *kthd, struct weft_l
     }
 }
 
+/* For the sanitizers: the first thing of an lwt that was switched to. */
+#if WEFT_SANITIZED
+void kthd_tell_arrival(struct weft_lwt *self);
+#else
+static ALWAYS_INLINE void kthd_tell_arrival(struct weft_lwt *self) { (void)self; }
+#endif
+
 /* Between contexts of which at least one has an FS base of its own. */
 int kthd_switch_fs(struct weft_kthd *kthd, struct weft_lwt *from, struct weft_lwt *to);
 
@@ -220,17 +227,17 @@ static ALWAYS_INLINE int kthd_switch(struct weft_kthd *kthd, struct weft_lwt *fr
     context_current_set(to); /* both native: one FS base */
     return context_switch_native(&from->context, &to->context);
 #else
-    uint64_t fs = 0;
-    bool from_native = lwt_is_native(from), both = from_native && lwt_is_native(to);
-    if (both) {
+    uint64_t fs = to->context.fs;
+    struct weft_lwt *current = fs ? NULL : to;
+    if (lwt_is_native(from) && !fs) {
         context_current_set(to);
         sanitize_go(&kthd->sanitized_carrier, &from->sanitized, &to->sanitized, false);
     } else {
-        fs = to->context.fs ? to->context.fs : kthd->fs;
+        fs = fs ? fs : kthd->fs;
+        sanitize_give(&to->sanitized);
     }
-    int result = context_switch(&from->context, &to->context, fs, to->context.fs ? NULL : to);
-    if (from_native)
-        sanitize_came(&from->kthd->sanitized_carrier, &from->sanitized);
+    int result = context_switch(&from->context, &to->context, fs, current);
+    kthd_tell_arrival(from);
     return result;
 #endif
 }

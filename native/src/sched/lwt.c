@@ -85,10 +85,10 @@ static int lwt_end(void *value);
 void weft_lwt_attr_init(struct weft_lwt_attr *attr) { *attr = (struct weft_lwt_attr){.name = NULL}; }
 
 #if WEFT_SANITIZED
-static void *lwt_main(void *arg)
+static UNSEEN_BY_TSAN void *lwt_main(void *arg)
 {
     struct weft_lwt *self = arg;
-    sanitize_came(&self->kthd->sanitized_carrier, &self->sanitized);
+    kthd_tell_arrival(self);
     return self->fn(self->arg);
 }
 #endif

@@ -9,12 +9,17 @@
  * buffered, too. membarrier() makes every processor empty its buffer at some point while it runs.
  *
  * Proven for an owner who enters three times and two others who enter once each: never two inside, and what the one
- * inside wrote is seen by the next (a counter comes out exact); nobody waits for ever.
+ * inside wrote is seen by the next (a counter comes out exact); nobody waits for ever. With RETIREMENT, where the owner
+ * enters twice, frees the object as its last user (bias_forget(), weft_chan_release()) and uses the slot for a new one,
+ * while the others come by the first one's handle: they use it only while it lives, and never beside the owner.
  *
- * broken: -DNO_MEMBARRIER   (5) is left out
- * broken: -DNO_WAIT         (6) is left out
- * broken: -DCHECK_FIRST     the owner looks at (2) before he stores (1)
- * broken: -DNO_CLEAR        an owner who finds the bias gone goes for the lock with his section still set
+ * holds: -DRETIREMENT
+ * broken: -DNO_MEMBARRIER                  (5) is left out
+ * broken: -DNO_WAIT                        (6) is left out
+ * broken: -DCHECK_FIRST                    the owner looks at (2) before he stores (1)
+ * broken: -DNO_CLEAR                       an owner who finds the bias gone goes for the lock with his section still set
+ * broken: -DRETIREMENT -DFORGET_FIRST      who frees the object gives the bias up before it retires the slot
+ * broken: -DRETIREMENT -DNO_SECOND_LOOK    a handle is checked before its user is inside, and not again
  */
 #define UNCLAIMED 0
 #define OWNER 1
@@ -23,8 +28,14 @@
 #define SECTION 0
 #define DATA 1
 #define BIAS 2
+#define GENERATION 3
 
-byte memory[3];          /* section, the object's data, bias.owner: as others see them */
+/* Generations. */
+#define FIRST 0
+#define FREE 1
+#define SECOND 2
+
+byte memory[4];          /* section, the object's data, bias.owner, its generation: as others see them */
 bool lock = false;       /* bias.lock */
 byte inside = 0;         /* ghost */
 byte entries = 0;        /* ghost: how often somebody was inside */
@@ -109,49 +120,81 @@ inline use_object(who) {
     inside--
 }
 
+/* bias_enter() of the kthd that may own it */
+inline enter() {
+#ifdef CHECK_FIRST
+    load(0, BIAS, seen);                           /* (2), too early */
+    store(0, SECTION, 1);
+#else
+    store(0, SECTION, 1);                          /* (1) */
+    load(0, BIAS, seen);                           /* (2) */
+#endif
+    if
+    :: seen == OWNER -> owned = true
+    :: else ->
+       owned = false;
+#ifndef NO_CLEAR
+       store(0, SECTION, 0);
+#endif
+       /* bias_enter_slow() */
+       take_lock(0);
+       if
+       :: memory[BIAS] == UNCLAIMED ->
+          store(0, BIAS, OWNER);
+          store(0, SECTION, 1);
+          release_lock(0);
+          owned = true
+       :: else /* SHARED: under the lock */
+       fi
+    fi
+}
+
+/* bias_leave() */
+inline leave() {
+    if
+    :: owned -> store(0, SECTION, 0)               /* (3) */
+    :: else -> release_lock(0)
+    fi
+}
+
 active proctype owner() {
     byte i, round, value, seen;
     bool owned;
     for (round : 1 .. 3) {
-        /* bias_enter_owned() */
-#ifdef CHECK_FIRST
-        load(0, BIAS, seen);                       /* (2), too early */
-        store(0, SECTION, 1);
+#ifdef RETIREMENT
+        if
+        :: round == 3 ->                           /* its last user frees it; then the slot is used anew */
+           enter();
+           inside++;
+           assert(inside == 1);
+#ifdef FORGET_FIRST
+           store(0, BIAS, SHARED);
+           store(0, GENERATION, FREE);
 #else
-        store(0, SECTION, 1);                      /* (1) */
-        load(0, BIAS, seen);                       /* (2) */
+           store(0, GENERATION, FREE);             /* slab_retire() */
+           store(0, BIAS, SHARED);                 /* bias_forget() */
 #endif
-        if
-        :: seen == OWNER -> owned = true
-        :: else ->
-           owned = false;
-#ifndef NO_CLEAR
-           store(0, SECTION, 0);
-#endif
-           /* bias_enter_slow() */
-           take_lock(0);
-           if
-           :: memory[BIAS] == UNCLAIMED ->
-              store(0, BIAS, OWNER);
-              store(0, SECTION, 1);
-              release_lock(0);
-              owned = true
-           :: else /* SHARED: under the lock */
-           fi
-        fi;
-        use_object(0);
-        /* bias_leave() */
-        if
-        :: owned -> store(0, SECTION, 0)           /* (3) */
-        :: else ->
+           inside--;
+           leave();
+           take_lock(0);                           /* chan_create_with() */
+           store(0, BIAS, UNCLAIMED);
+           store(0, GENERATION, SECOND);
            release_lock(0)
-        fi
+        :: else
+        fi;
+#endif
+        enter();
+        use_object(0);
+        leave()
     };
     store(0, SECTION, 0)                           /* only so that NO_CLEAR ends by what it breaks */
 }
 
 active [2] proctype stranger() {
-    byte i, value, seen;
+    byte i, value, seen, generation;
+#ifdef NO_SECOND_LOOK
+    generation = memory[GENERATION];               /* chan_find() */
+#endif
     take_lock(1);                                  /* bias_enter_slow(), by somebody who is not the owner */
     load(1, BIAS, seen);
     if
@@ -166,11 +209,24 @@ active [2] proctype stranger() {
     :: seen == UNCLAIMED -> store(1, BIAS, SHARED)
     :: else
     fi;
-    use_object(1);
+#ifndef NO_SECOND_LOOK
+    generation = memory[GENERATION];               /* chan_enter() */
+#endif
+    if
+    :: generation == FIRST -> assert(memory[GENERATION] == FIRST); use_object(1)
+    :: else                                        /* -EBADF */
+    fi;
     release_lock(1)
 }
 
 /* When nothing can move any more, everybody has been inside as often as he wanted, and each time has left its mark. */
 active proctype judge() {
-    atomic { timeout -> assert(entries == 5); assert(memory[DATA] == 5) }
+    atomic {
+        timeout -> assert(memory[DATA] == entries);
+#ifdef RETIREMENT
+        assert(entries >= 3)
+#else
+        assert(entries == 5)
+#endif
+    }
 }
