@@ -91,8 +91,9 @@ WEFT_API void weft_ring_release(struct weft_ring *ring);
 
 /*
  * What an end calls that has sent at, or received from, `position` and then found that it must: hands messages to those
- * who wait. After 0 from weft_chan_sent() the message is sent; after -EPIPE or -EBADF it was not: the channel had been
- * closed before. weft_chan_received() gives 0 always. They do not block.
+ * who wait. After 0 from weft_chan_sent() the message is sent; after -EPIPE it was not: the channel had been closed before.
+ * After -EBADF, which an end that holds a reference never sees, the channel is gone and nobody can tell.
+ * weft_chan_received() gives 0 always. They do not block.
  */
 WEFT_API int weft_chan_sent(weft_chan_t chan, uint64_t position);
 WEFT_API int weft_chan_received(weft_chan_t chan, uint64_t position);

@@ -19,7 +19,7 @@ abstract sealed class Caller permits LwtCaller, PlatformCaller, VirtualCaller {
     /** What a platform thread has been found to be; lwts of the pool and virtual threads never look here. */
     private static final ThreadLocal<Caller> PLATFORM = new ThreadLocal<>();
 
-    /** After a successful receive the word; after a successful wait for a group the channel's id. */
+    /** After a success: of a receive the word, of a claim or take the position, of a wait for a group the channel's id. */
     long value;
 
     /** After a successful wait for a group the member's mark. */
@@ -63,11 +63,29 @@ abstract sealed class Caller permits LwtCaller, PlatformCaller, VirtualCaller {
     /** Receives a word into {@link #value}. */
     abstract int receive(long chan, long deadline) throws InterruptedException;
 
+    /** Waits for room in a ring whose messages are written in place: the position to {@link #value}. */
+    abstract int claim(long chan, long deadline) throws InterruptedException;
+
+    /** Waits for a message in such a ring: its position to {@link #value}. */
+    abstract int take(long chan, long deadline) throws InterruptedException;
+
     /** Waits for a group's next event, into {@link #value} and {@link #mark}. */
     abstract int await(long cgrp, long deadline) throws InterruptedException;
 
+    /** Waits until a case of a select fires: its number, or an error. */
+    abstract int select(Select select, long deadline) throws InterruptedException;
+
     /** As {@link #receive}, without waiting. */
     abstract int tryReceive(long chan);
+
+    /**
+     * The same from a ring, of which C may know another user than it would take the caller for. An interrupt is left
+     * alone.
+     */
+    abstract int receiveNow(long chan);
+
+    /** As {@link #take}, without waiting; likewise. */
+    abstract int takeNow(long chan);
 
     /** As {@link #await}, without waiting. */
     abstract int tryAwait(long cgrp);

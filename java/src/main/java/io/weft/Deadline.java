@@ -12,6 +12,9 @@ import java.time.Duration;
 final class Deadline {
     static final long NEVER = Constants.FOREVER;
 
+    /** One that has passed: not to wait at all. */
+    static final long PAST = 0;
+
     private Deadline() {}
 
     /** The time that comes after a time-out; now, if that is zero or negative. */

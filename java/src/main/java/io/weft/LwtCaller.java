@@ -85,6 +85,38 @@ sealed class LwtCaller extends Caller permits AdoptedCaller {
     }
 
     @Override
+    final int claim(long chan, long deadline) throws InterruptedException {
+        int code;
+        do {
+            throwIfInterrupted();
+            enterWait();
+            try {
+                code = AbiCalls.chanClaimAs(self, chan, deadline);
+            } finally {
+                leaveWait();
+            }
+        } while (code == -EINTR);
+        value = Layouts.word(self, Layouts.SELF_VALUE);
+        return code;
+    }
+
+    @Override
+    final int take(long chan, long deadline) throws InterruptedException {
+        int code;
+        do {
+            throwIfInterrupted();
+            enterWait();
+            try {
+                code = AbiCalls.chanTakeAs(self, chan, deadline);
+            } finally {
+                leaveWait();
+            }
+        } while (code == -EINTR);
+        value = Layouts.word(self, Layouts.SELF_VALUE);
+        return code;
+    }
+
+    @Override
     final int await(long cgrp, long deadline) throws InterruptedException {
         int code;
         do {
@@ -102,10 +134,39 @@ sealed class LwtCaller extends Caller permits AdoptedCaller {
     }
 
     @Override
+    final int select(Select select, long deadline) throws InterruptedException {
+        int code;
+        do {
+            throwIfInterrupted();
+            enterWait();
+            try {
+                code = select.selectAs(self, deadline);
+            } finally {
+                leaveWait();
+            }
+        } while (code == -EINTR);
+        return code;
+    }
+
+    @Override
     final int tryReceive(long chan) {
         MemorySegment word = scratch();
         int code = ChanCalls.tryRecv(chan, word);
         value = word.get(ValueLayout.JAVA_LONG, 0);
+        return code;
+    }
+
+    @Override
+    final int receiveNow(long chan) {
+        int code = AbiCalls.chanRecvAs(self, chan, Deadline.PAST);
+        value = Layouts.word(self, Layouts.SELF_VALUE);
+        return code;
+    }
+
+    @Override
+    final int takeNow(long chan) {
+        int code = AbiCalls.chanTakeAs(self, chan, Deadline.PAST);
+        value = Layouts.word(self, Layouts.SELF_VALUE);
         return code;
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.weft;
 
+import static io.weft.ffi.Errno.EAGAIN;
 import static io.weft.ffi.Errno.EINPROGRESS;
 import static io.weft.ffi.Errno.EINTR;
 
@@ -23,6 +24,9 @@ final class PlatformCaller extends Caller {
     /** Freed when this caller, and so the thread, is gone. Between operations it serves for results of try-forms. */
     private final MemorySegment op = Arena.ofAuto().allocate(Layouts.OP.byteSize(), Layouts.OP_ALIGNMENT);
 
+    /** What it sleeps for: {@link #op}, or a select's. */
+    private MemorySegment awaited = op;
+
     private Interruption interruption = new Interruption(this::cancel);
 
     PlatformCaller(Thread thread) {
@@ -42,9 +46,42 @@ final class PlatformCaller extends Caller {
     }
 
     @Override
+    int claim(long chan, long deadline) throws InterruptedException {
+        throwIfInterrupted();
+        return finish(OpCalls.chanClaimStart(chan, op, 0), deadline);
+    }
+
+    @Override
+    int take(long chan, long deadline) throws InterruptedException {
+        throwIfInterrupted();
+        return finish(OpCalls.chanTakeStart(chan, op, 0), deadline);
+    }
+
+    @Override
     int await(long cgrp, long deadline) throws InterruptedException {
         throwIfInterrupted();
         return finish(OpCalls.cgrpWaitStart(cgrp, op, 0), deadline);
+    }
+
+    @Override
+    int select(Select select, long deadline) throws InterruptedException {
+        throwIfInterrupted();
+        int code = select.start(0);
+        if (code != -EINPROGRESS) {
+            return code;
+        }
+        awaited = select.op();
+        try {
+            sleep(deadline);
+        } finally {
+            awaited = op;
+        }
+        code = select.finish();
+        if (code == -EINTR) {
+            Thread.interrupted();
+            throw new InterruptedException();
+        }
+        return code;
     }
 
     @Override
@@ -52,6 +89,16 @@ final class PlatformCaller extends Caller {
         int code = ChanCalls.tryRecv(chan, op);
         value = op.get(ValueLayout.JAVA_LONG, 0);
         return code;
+    }
+
+    @Override
+    int receiveNow(long chan) {
+        return withdraw(OpCalls.chanRecvStart(chan, op, 0));
+    }
+
+    @Override
+    int takeNow(long chan) {
+        return withdraw(OpCalls.chanTakeStart(chan, op, 0));
     }
 
     @Override
@@ -88,10 +135,19 @@ final class PlatformCaller extends Caller {
         return code;
     }
 
+    private int withdraw(int started) {
+        int code = started;
+        if (started == -EINPROGRESS) {
+            code = OpCalls.cancel(op, -EAGAIN) == 0 ? -EAGAIN : OpCalls.await(op, Deadline.NEVER);
+        }
+        value = op.get(ValueLayout.JAVA_LONG, Layouts.OP_VALUE);
+        return code;
+    }
+
     private int sleep(long deadline) {
         interruption.enter();
         try {
-            return OpCalls.await(op, deadline);
+            return OpCalls.await(awaited, deadline);
         } finally {
             if (interruption.leave()) {
                 interruption = new Interruption(this::cancel);
@@ -101,6 +157,6 @@ final class PlatformCaller extends Caller {
 
     /** Runs in the interrupting thread. If the operation has completed by now its result stands. */
     private void cancel() {
-        OpCalls.cancel(op, -EINTR);
+        OpCalls.cancel(awaited, -EINTR);
     }
 }

@@ -33,7 +33,7 @@ final class Callers implements AutoCloseable {
         private volatile Thread thread;
         private volatile Lwt<?> lwt;
 
-        private void run(Callable<T> body) {
+        void run(Callable<T> body) {
             thread = Thread.currentThread();
             try {
                 outcome.complete(body.call());

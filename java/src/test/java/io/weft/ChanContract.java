@@ -34,8 +34,8 @@ abstract class ChanContract {
 
     abstract Callers.Kind kind();
 
-    static Iterable<Port> ports() {
-        return Port.all().toList();
+    static Iterable<AnyPort> ports() {
+        return AnyPort.all().toList();
     }
 
     @BeforeEach
@@ -50,7 +50,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void messagesOfOneSenderArriveInTheOrderSent(Port port) throws Exception {
+    void messagesOfOneSenderArriveInTheOrderSent(AnyPort port) throws Exception {
         Work<Void> sender = callers.start(() -> sendAll(port, 0, MANY));
         Work<List<Long>> receiver = callers.start(() -> receive(port, MANY));
         assertEquals(LongStream.range(0, MANY).boxed().toList(), receiver.get());
@@ -59,7 +59,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void theBufferIsExact(Port port) throws Exception {
+    void theBufferIsExact(AnyPort port) throws Exception {
         int capacity = port.chan().capacity();
         Work<Integer> filler = callers.start(() -> {
             int sent = 0;
@@ -74,7 +74,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void aFullChannelHoldsUpTheSender(Port port) throws Exception {
+    void aFullChannelHoldsUpTheSender(AnyPort port) throws Exception {
         fill(port);
         Work<Void> sender = callers.start(() -> sendAll(port, 1000, 1001));
         Callers.await(() -> port.chan().info().sending() == 1);
@@ -87,7 +87,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void aReceiveWaitsForASend(Port port) throws Exception {
+    void aReceiveWaitsForASend(AnyPort port) throws Exception {
         Work<Long> receiver = callers.start(port::receive);
         Callers.await(() -> port.chan().info().receiving() == 1);
         assertFalse(receiver.isDone());
@@ -97,7 +97,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void waitingReceiversAreServedInTheOrderInWhichTheyCame(Port port) throws Exception {
+    void waitingReceiversAreServedInTheOrderInWhichTheyCame(AnyPort port) throws Exception {
         List<Work<Long>> receivers = new ArrayList<>();
         for (int i = 1; i <= 3; i++) {
             int waiting = i;
@@ -112,7 +112,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void tryFormsNeverWait(Port port) throws Exception {
+    void tryFormsNeverWait(AnyPort port) throws Exception {
         Work<OptionalLong> receiver = callers.start(port::tryReceive);
         assertEquals(OptionalLong.empty(), receiver.get());
         fill(port);
@@ -121,7 +121,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void tryFormsMeetAWaitingPartner(Port port) throws Exception {
+    void tryFormsMeetAWaitingPartner(AnyPort port) throws Exception {
         Work<Long> receiver = callers.start(port::receive);
         Callers.await(() -> port.chan().info().receiving() == 1);
         assertTrue(callers.start(() -> port.trySend(5)).get());
@@ -135,7 +135,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void aTimedReceiveEndsEmptyWhenItsTimeIsOver(Port port) throws Exception {
+    void aTimedReceiveEndsEmptyWhenItsTimeIsOver(AnyPort port) throws Exception {
         assertEquals(OptionalLong.empty(), callers.start(() -> port.receive(SHORT)).get());
         assertEquals(OptionalLong.empty(), callers.start(() -> port.receive(Duration.ZERO)).get());
         assertEquals(0, port.chan().info().receiving());
@@ -143,7 +143,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void aTimedSendEndsFalseWhenItsTimeIsOver(Port port) throws Exception {
+    void aTimedSendEndsFalseWhenItsTimeIsOver(AnyPort port) throws Exception {
         fill(port);
         assertFalse(callers.start(() -> port.send(1, SHORT)).get());
         assertFalse(callers.start(() -> port.send(1, Duration.ofSeconds(-1))).get());
@@ -153,7 +153,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void timedFormsMeetAPartnerThatComesInTime(Port port) throws Exception {
+    void timedFormsMeetAPartnerThatComesInTime(AnyPort port) throws Exception {
         Work<OptionalLong> receiver = callers.start(() -> port.receive(LONG));
         Callers.await(() -> port.chan().info().receiving() == 1);
         assertTrue(callers.start(() -> port.send(3, LONG)).get());
@@ -162,7 +162,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void closeWakesWaitingReceivers(Port port) throws Exception {
+    void closeWakesWaitingReceivers(AnyPort port) throws Exception {
         Work<Long> first = callers.start(port::receive);
         Work<OptionalLong> second = callers.start(() -> port.receive(LONG));
         Callers.await(() -> port.chan().info().receiving() == 2);
@@ -173,7 +173,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void closeWakesWaitingSendersAndTheirMessagesAreNotSent(Port port) throws Exception {
+    void closeWakesWaitingSendersAndTheirMessagesAreNotSent(AnyPort port) throws Exception {
         fill(port);
         Work<Void> first = callers.start(() -> sendAll(port, 1000, 1001));
         Work<Boolean> second = callers.start(() -> port.send(1001, LONG));
@@ -190,7 +190,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void receiveAfterCloseDrainsTheBuffer(Port port) throws Exception {
+    void receiveAfterCloseDrainsTheBuffer(AnyPort port) throws Exception {
         fill(port);
         port.close();
         int capacity = port.chan().capacity();
@@ -204,7 +204,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void everySendToAClosedChannelThrows(Port port) throws Exception {
+    void everySendToAClosedChannelThrows(AnyPort port) throws Exception {
         port.close();
         assertThrows(ChanClosedException.class, callers.start(() -> sendAll(port, 0, 1))::get);
         assertThrows(ChanClosedException.class, callers.start(() -> port.send(1, SHORT))::get);
@@ -213,7 +213,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void anInterruptEndsAWaitingReceive(Port port) throws Exception {
+    void anInterruptEndsAWaitingReceive(AnyPort port) throws Exception {
         Work<Boolean> receiver = callers.start(() -> {
             assertThrows(InterruptedException.class, port::receive);
             return Thread.currentThread().isInterrupted();
@@ -226,7 +226,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void anInterruptEndsAWaitingSendAndNothingIsSent(Port port) throws Exception {
+    void anInterruptEndsAWaitingSendAndNothingIsSent(AnyPort port) throws Exception {
         fill(port);
         Work<Boolean> sender = callers.start(() -> {
             assertThrows(InterruptedException.class, () -> port.send(1000));
@@ -241,7 +241,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void anInterruptEndsATimedWait(Port port) throws Exception {
+    void anInterruptEndsATimedWait(AnyPort port) throws Exception {
         Work<OptionalLong> receiver = callers.start(() -> port.receive(LONG));
         Callers.await(() -> port.chan().info().receiving() == 1);
         receiver.interrupt();
@@ -250,7 +250,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void anInterruptedThreadDoesNotBeginToWait(Port port) throws Exception {
+    void anInterruptedThreadDoesNotBeginToWait(AnyPort port) throws Exception {
         Work<Boolean> work = callers.start(() -> {
             Thread.currentThread().interrupt();
             assertThrows(InterruptedException.class, port::receive);
@@ -264,7 +264,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void anInterruptThatWasClearedDoesNotEndTheNextWait(Port port) throws Exception {
+    void anInterruptThatWasClearedDoesNotEndTheNextWait(AnyPort port) throws Exception {
         Work<Long> receiver = callers.start(() -> {
             Callers.await(() -> Thread.currentThread().isInterrupted());
             Thread.interrupted();
@@ -278,7 +278,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void fourSendersAndFourReceiversLoseAndDoubleNothing(Port port) throws Exception {
+    void fourSendersAndFourReceiversLoseAndDoubleNothing(AnyPort port) throws Exception {
         List<Work<Void>> senders = new ArrayList<>();
         List<Work<List<Long>>> receivers = new ArrayList<>();
         for (int i = 0; i < 4; i++) {
@@ -298,7 +298,7 @@ abstract class ChanContract {
 
     @ParameterizedTest
     @MethodSource("ports")
-    void tryAndTimedFormsAgainstRacingPeersCountExactly(Port port) throws Exception {
+    void tryAndTimedFormsAgainstRacingPeersCountExactly(AnyPort port) throws Exception {
         AtomicLong sent = new AtomicLong();
         AtomicLong received = new AtomicLong();
         Duration tiny = Duration.ofNanos(20_000);
@@ -335,14 +335,14 @@ abstract class ChanContract {
         assertEquals(sent.get(), received.get());
     }
 
-    private static Void sendAll(Port port, long from, long to) throws InterruptedException {
+    private static Void sendAll(AnyPort port, long from, long to) throws InterruptedException {
         for (long value = from; value < to; value++) {
             port.send(value);
         }
         return null;
     }
 
-    private static List<Long> receive(Port port, int count) throws InterruptedException {
+    private static List<Long> receive(AnyPort port, int count) throws InterruptedException {
         List<Long> values = new ArrayList<>();
         for (int i = 0; i < count; i++) {
             values.add(port.receive());
@@ -350,13 +350,13 @@ abstract class ChanContract {
         return values;
     }
 
-    private static void fill(Port port) {
+    private static void fill(AnyPort port) {
         for (int i = 0; i < port.chan().capacity(); i++) {
             assertTrue(port.trySend(i));
         }
     }
 
-    private static Void close(Port port) {
+    private static Void close(AnyPort port) {
         port.close();
         return null;
     }

@@ -88,7 +88,7 @@ class ChanTest {
         assertThrows(ChanClosedException.class, chan::receive);
         assertEquals(0, chan.handle());
         assertThrows(ChanClosedException.class, chan::receive);
-        assertEquals(new AnyChan.Info(1, 0, 0, 0, true), chan.info());
+        assertEquals(new AnyChan.Info(1, 0, 0, 0, true, false), chan.info());
     }
 
     @Test

@@ -14,6 +14,10 @@ public final class AbiCalls {
             "weft_chan_send_as", CType.INT, CType.SELF, CType.CHAN, CType.UINT64, CType.INT64);
     private static final MethodHandle CHAN_RECV_AS = Downcalls.link(
             "weft_chan_recv_as", CType.INT, CType.SELF, CType.CHAN, CType.INT64);
+    private static final MethodHandle CHAN_CLAIM_AS = Downcalls.link(
+            "weft_chan_claim_as", CType.INT, CType.SELF, CType.CHAN, CType.INT64);
+    private static final MethodHandle CHAN_TAKE_AS = Downcalls.link(
+            "weft_chan_take_as", CType.INT, CType.SELF, CType.CHAN, CType.INT64);
     private static final MethodHandle CHAN_SEND_NOW_AS = Downcalls.linkCritical(
             "weft_chan_send_now_as", CType.INT, CType.SELF, CType.CHAN, CType.UINT64);
     private static final MethodHandle CHAN_RECV_NOW_AS = Downcalls.linkCritical(
@@ -73,6 +77,24 @@ public final class AbiCalls {
     public static int chanRecvAs(long self, long chan, long deadlineNs) {
         try {
             return (int) CHAN_RECV_AS.invokeExact(self, chan, deadlineNs);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_claim_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns)} */
+    public static int chanClaimAs(long self, long chan, long deadlineNs) {
+        try {
+            return (int) CHAN_CLAIM_AS.invokeExact(self, chan, deadlineNs);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_take_as(struct weft_self *self, weft_chan_t chan, int64_t deadline_ns)} */
+    public static int chanTakeAs(long self, long chan, long deadlineNs) {
+        try {
+            return (int) CHAN_TAKE_AS.invokeExact(self, chan, deadlineNs);
         } catch (Throwable thrown) {
             throw Downcalls.unchecked(thrown);
         }

@@ -11,8 +11,8 @@ import java.util.List;
  * {@code long}.
  *
  * <p>Pointers to memory that Java owns are {@code ADDRESS}es: a {@link java.lang.foreign.MemorySegment} keeps the
- * memory alive during the call. A {@code struct weft_self *} is C's own memory and part of the hottest calls, so it
- * travels as a bare {@code long}.
+ * memory alive during the call. A {@code struct weft_self *} is C's own memory and part of the hottest calls, and a
+ * {@code struct weft_ring *} is memory that {@link Ring} touches by its address: both travel as a bare {@code long}.
  *
  * @param c how the type is written in C
  * @param layout what carries it; {@code null} for {@code void}
@@ -31,6 +31,7 @@ record CType(String c, ValueLayout layout) {
     static final CType CHAN = of("weft_chan_t", ValueLayout.JAVA_LONG);
     static final CType CGRP = of("weft_cgrp_t", ValueLayout.JAVA_LONG);
     static final CType SELF = of("struct weft_self *", ValueLayout.JAVA_LONG);
+    static final CType RING = of("struct weft_ring *", ValueLayout.JAVA_LONG);
     static final CType FUNCTION = of("void *(*)(void *)", ValueLayout.ADDRESS);
 
     /** A {@code void *} that C only stores and gives back: any word. */

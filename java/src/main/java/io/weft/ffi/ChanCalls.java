@@ -8,6 +8,11 @@ import java.lang.invoke.MethodHandle;
 public final class ChanCalls {
     private static final MethodHandle CREATE = Downcalls.link(
             "weft_chan_create", CType.INT, CType.pointer("weft_chan_t"), CType.UINT32);
+    private static final MethodHandle ATTR_INIT = Downcalls.linkCritical(
+            "weft_chan_attr_init", CType.VOID, CType.pointer("struct weft_chan_attr"));
+    private static final MethodHandle CREATE_WITH = Downcalls.link(
+            "weft_chan_create_with", CType.INT, CType.pointer("weft_chan_t"),
+            CType.pointer("const struct weft_chan_attr"));
     private static final MethodHandle SEND = Downcalls.link("weft_chan_send", CType.INT, CType.CHAN, CType.UINT64);
     private static final MethodHandle SEND_UNTIL = Downcalls.link(
             "weft_chan_send_until", CType.INT, CType.CHAN, CType.UINT64, CType.INT64);
@@ -19,6 +24,27 @@ public final class ChanCalls {
             "weft_chan_recv_until", CType.INT, CType.CHAN, CType.pointer("uint64_t"), CType.INT64);
     private static final MethodHandle TRY_RECV = Downcalls.link(
             "weft_chan_try_recv", CType.INT, CType.CHAN, CType.pointer("uint64_t"));
+    private static final MethodHandle SEND_ALL = Downcalls.link(
+            "weft_chan_send_all", CType.INT, CType.CHAN, CType.pointer("const uint64_t"), CType.UINT32,
+            CType.pointer("uint32_t"));
+    private static final MethodHandle DRAIN = Downcalls.link(
+            "weft_chan_drain", CType.INT, CType.CHAN, CType.pointer("uint64_t"), CType.UINT32);
+    private static final MethodHandle CLAIM = Downcalls.link(
+            "weft_chan_claim", CType.INT, CType.CHAN, CType.pointer("uint64_t"));
+    private static final MethodHandle CLAIM_UNTIL = Downcalls.link(
+            "weft_chan_claim_until", CType.INT, CType.CHAN, CType.pointer("uint64_t"), CType.INT64);
+    private static final MethodHandle TRY_CLAIM = Downcalls.link(
+            "weft_chan_try_claim", CType.INT, CType.CHAN, CType.pointer("uint64_t"));
+    private static final MethodHandle PUBLISH = Downcalls.link(
+            "weft_chan_publish", CType.INT, CType.CHAN, CType.UINT64);
+    private static final MethodHandle TAKE = Downcalls.link(
+            "weft_chan_take", CType.INT, CType.CHAN, CType.pointer("uint64_t"));
+    private static final MethodHandle TAKE_UNTIL = Downcalls.link(
+            "weft_chan_take_until", CType.INT, CType.CHAN, CType.pointer("uint64_t"), CType.INT64);
+    private static final MethodHandle TRY_TAKE = Downcalls.link(
+            "weft_chan_try_take", CType.INT, CType.CHAN, CType.pointer("uint64_t"));
+    private static final MethodHandle GIVE_BACK = Downcalls.link(
+            "weft_chan_give_back", CType.INT, CType.CHAN, CType.UINT64);
     private static final MethodHandle CLOSE = Downcalls.link("weft_chan_close", CType.INT, CType.CHAN);
     private static final MethodHandle RETAIN = Downcalls.link("weft_chan_retain", CType.INT, CType.CHAN, CType.UINT32);
     private static final MethodHandle RELEASE = Downcalls.link(
@@ -36,6 +62,24 @@ public final class ChanCalls {
     public static int create(MemorySegment out, int capacity) {
         try {
             return (int) CREATE.invokeExact(out, capacity);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code void weft_chan_attr_init(struct weft_chan_attr *attr)} */
+    public static void attrInit(MemorySegment attr) {
+        try {
+            ATTR_INIT.invokeExact(attr);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_create_with(weft_chan_t *out, const struct weft_chan_attr *attr)} */
+    public static int createWith(MemorySegment out, MemorySegment attr) {
+        try {
+            return (int) CREATE_WITH.invokeExact(out, attr);
         } catch (Throwable thrown) {
             throw Downcalls.unchecked(thrown);
         }
@@ -90,6 +134,96 @@ public final class ChanCalls {
     public static int tryRecv(long chan, MemorySegment value) {
         try {
             return (int) TRY_RECV.invokeExact(chan, value);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_send_all(weft_chan_t chan, const uint64_t *values, uint32_t count, uint32_t *sent)} */
+    public static int sendAll(long chan, MemorySegment values, int count, MemorySegment sent) {
+        try {
+            return (int) SEND_ALL.invokeExact(chan, values, count, sent);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_drain(weft_chan_t chan, uint64_t *values, uint32_t max)} */
+    public static int drain(long chan, MemorySegment values, int max) {
+        try {
+            return (int) DRAIN.invokeExact(chan, values, max);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_claim(weft_chan_t chan, uint64_t *position)} */
+    public static int claim(long chan, MemorySegment position) {
+        try {
+            return (int) CLAIM.invokeExact(chan, position);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_claim_until(weft_chan_t chan, uint64_t *position, int64_t deadline_ns)} */
+    public static int claimUntil(long chan, MemorySegment position, long deadlineNs) {
+        try {
+            return (int) CLAIM_UNTIL.invokeExact(chan, position, deadlineNs);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_try_claim(weft_chan_t chan, uint64_t *position)} */
+    public static int tryClaim(long chan, MemorySegment position) {
+        try {
+            return (int) TRY_CLAIM.invokeExact(chan, position);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_publish(weft_chan_t chan, uint64_t position)} */
+    public static int publish(long chan, long position) {
+        try {
+            return (int) PUBLISH.invokeExact(chan, position);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_take(weft_chan_t chan, uint64_t *position)} */
+    public static int take(long chan, MemorySegment position) {
+        try {
+            return (int) TAKE.invokeExact(chan, position);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_take_until(weft_chan_t chan, uint64_t *position, int64_t deadline_ns)} */
+    public static int takeUntil(long chan, MemorySegment position, long deadlineNs) {
+        try {
+            return (int) TAKE_UNTIL.invokeExact(chan, position, deadlineNs);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_try_take(weft_chan_t chan, uint64_t *position)} */
+    public static int tryTake(long chan, MemorySegment position) {
+        try {
+            return (int) TRY_TAKE.invokeExact(chan, position);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_give_back(weft_chan_t chan, uint64_t position)} */
+    public static int giveBack(long chan, long position) {
+        try {
+            return (int) GIVE_BACK.invokeExact(chan, position);
         } catch (Throwable thrown) {
             throw Downcalls.unchecked(thrown);
         }

@@ -27,6 +27,25 @@ public final class Constants {
     public static final int CHAN_MAX_CAPACITY = 1 << 20;
     public static final int CHAN_SENDER = 1;
     public static final int CHAN_RECEIVER = 2;
+    public static final int CHAN_SHARED = 1;
+    public static final int CHAN_IN_PLACE = 2;
+
+    public static final int RING_VERSION = 1;
+    public static final int RING_MAX_RECORD = 1024;
+    public static final int RING_BIASED = 1;
+    public static final int RING_CLOSED = 2;
+    public static final int RING_SENDERS = 4;
+    public static final int RING_RECEIVERS = 8;
+    public static final int RING_GROUP = 16;
+    public static final int RING_FENCE = 32;
+
+    public static final int SELECT_MAX_CASES = 1024;
+    public static final int SELECT_SKIP = 0;
+    public static final int SELECT_SEND = 1;
+    public static final int SELECT_RECEIVE = 2;
+    public static final int SELECT_FIFO = 0;
+    public static final int SELECT_PRIORITY = 1;
+    public static final int SELECT_RANDOM = 2;
 
     public static final int JVM_NO_HOOK = 1;
     public static final int JVM_HOOKED = 1;

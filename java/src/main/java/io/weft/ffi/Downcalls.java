@@ -46,6 +46,7 @@ final class Downcalls {
      * weft_op_poll                                       one load
      * weft_chan_send_now_as weft_chan_recv_now_as        some tens of instructions, no lock, no system call
      * weft_kthd_attr_init weft_lwt_attr_init             fill a struct
+     * weft_chan_attr_init                                the same
      * weft_jvm_signals_forwarded weft_jvm_steps_aside    read a counter
      * </pre>
      */

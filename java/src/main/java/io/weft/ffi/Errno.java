@@ -20,6 +20,7 @@ public final class Errno {
     public static final int ENOSPC = 28;
     public static final int EPIPE = 32;
     public static final int EDEADLK = 35;
+    public static final int EUSERS = 87;
     public static final int ENOTSUP = 95;
     public static final int ETIMEDOUT = 110;
     public static final int EALREADY = 114;

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemoryLayout.PathElement;
@@ -61,6 +62,37 @@ public final class Layouts {
     public static final long CHAN_INFO_SENDING = offset(CHAN_INFO, "sending");
     public static final long CHAN_INFO_RECEIVING = offset(CHAN_INFO, "receiving");
     public static final long CHAN_INFO_CLOSED = offset(CHAN_INFO, "closed");
+    public static final long CHAN_INFO_BIASED = offset(CHAN_INFO, "biased");
+
+    public static final StructLayout CHAN_ATTR = struct("struct weft_chan_attr",
+            JAVA_INT.withName("capacity"), JAVA_INT.withName("single"), JAVA_INT.withName("flags"),
+            JAVA_INT.withName("record_bytes"), MemoryLayout.sequenceLayout(2, JAVA_LONG).withName("reserved"));
+    public static final long CHAN_ATTR_CAPACITY = offset(CHAN_ATTR, "capacity");
+    public static final long CHAN_ATTR_SINGLE = offset(CHAN_ATTR, "single");
+    public static final long CHAN_ATTR_FLAGS = offset(CHAN_ATTR, "flags");
+    public static final long CHAN_ATTR_RECORD_BYTES = offset(CHAN_ATTR, "record_bytes");
+
+    public static final StructLayout RING = struct("struct weft_ring",
+            JAVA_INT.withName("version"), JAVA_INT.withName("ends"), JAVA_INT.withName("capacity"),
+            JAVA_INT.withName("cells"), JAVA_INT.withName("cell_bytes"), JAVA_INT.withName("payload_at"),
+            JAVA_INT.withName("payload_bytes"), JAVA_INT.withName("cells_at"), JAVA_INT.withName("attention"),
+            MemoryLayout.sequenceLayout(23, JAVA_INT).withName("pad0_"), JAVA_LONG.withName("tail"),
+            JAVA_LONG.withName("head_seen"), MemoryLayout.sequenceLayout(14, JAVA_LONG).withName("pad1_"),
+            JAVA_LONG.withName("head"), JAVA_LONG.withName("tail_seen"),
+            MemoryLayout.sequenceLayout(14, JAVA_LONG).withName("pad2_"));
+    static final long RING_VERSION = offset(RING, "version");
+    static final long RING_ENDS = offset(RING, "ends");
+    static final long RING_CAPACITY = offset(RING, "capacity");
+    static final long RING_CELLS = offset(RING, "cells");
+    static final long RING_CELL_BYTES = offset(RING, "cell_bytes");
+    static final long RING_PAYLOAD_AT = offset(RING, "payload_at");
+    static final long RING_PAYLOAD_BYTES = offset(RING, "payload_bytes");
+    static final long RING_CELLS_AT = offset(RING, "cells_at");
+    static final long RING_ATTENTION = offset(RING, "attention");
+    static final long RING_TAIL = offset(RING, "tail");
+    static final long RING_HEAD_SEEN = offset(RING, "head_seen");
+    static final long RING_HEAD = offset(RING, "head");
+    static final long RING_TAIL_SEEN = offset(RING, "tail_seen");
 
     public static final StructLayout EVENT = struct("struct weft_event",
             MemoryLayout.structLayout(JAVA_LONG.withName("id")).withName("chan"), JAVA_LONG.withName("mark"));
@@ -73,6 +105,15 @@ public final class Layouts {
     public static final long OP_VALUE = offset(OP, "value");
     public static final long OP_MARK = offset(OP, "mark");
     public static final long OP_ALIGNMENT = 16;
+
+    public static final StructLayout CASE = struct("struct weft_case",
+            MemoryLayout.structLayout(JAVA_LONG.withName("id")).withName("chan"), JAVA_INT.withName("op"),
+            JAVA_INT.withName("result"), JAVA_LONG.withName("value"),
+            MemoryLayout.sequenceLayout(4, JAVA_SHORT).withName("private_"));
+    public static final long CASE_CHAN = offset(CASE, "chan");
+    public static final long CASE_OP = offset(CASE, "op");
+    public static final long CASE_RESULT = offset(CASE, "result");
+    public static final long CASE_VALUE = offset(CASE, "value");
 
     public static final StructLayout SELF = struct("struct weft_self",
             JAVA_LONG.withName("value"), JAVA_LONG.withName("mark"), JAVA_LONG.withName("id"));
@@ -90,7 +131,7 @@ public final class Layouts {
 
     /** All of memory: a load through a constant segment costs what a load costs. */
     @SuppressWarnings("restricted")
-    private static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+    static final MemorySegment MEMORY = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
     private Layouts() {}
 
@@ -116,6 +157,13 @@ public final class Layouts {
     public static MemorySegment lwtAttr(SegmentAllocator allocator) {
         MemorySegment attr = allocator.allocate(LWT_ATTR);
         LwtCalls.attrInit(attr);
+        return attr;
+    }
+
+    /** Attributes of a channel, filled with C's defaults. */
+    public static MemorySegment chanAttr(SegmentAllocator allocator) {
+        MemorySegment attr = allocator.allocate(CHAN_ATTR);
+        ChanCalls.attrInit(attr);
         return attr;
     }
 

@@ -10,6 +10,10 @@ public final class OpCalls {
             "weft_chan_send_start", CType.INT, CType.CHAN, CType.UINT64, CType.pointer("struct weft_op"), CType.UINT64);
     private static final MethodHandle CHAN_RECV_START = Downcalls.link(
             "weft_chan_recv_start", CType.INT, CType.CHAN, CType.pointer("struct weft_op"), CType.UINT64);
+    private static final MethodHandle CHAN_CLAIM_START = Downcalls.link(
+            "weft_chan_claim_start", CType.INT, CType.CHAN, CType.pointer("struct weft_op"), CType.UINT64);
+    private static final MethodHandle CHAN_TAKE_START = Downcalls.link(
+            "weft_chan_take_start", CType.INT, CType.CHAN, CType.pointer("struct weft_op"), CType.UINT64);
     private static final MethodHandle CGRP_WAIT_START = Downcalls.link(
             "weft_cgrp_wait_start", CType.INT, CType.CGRP, CType.pointer("struct weft_op"), CType.UINT64);
     private static final MethodHandle POLL = Downcalls.linkCritical(
@@ -36,6 +40,24 @@ public final class OpCalls {
     public static int chanRecvStart(long chan, MemorySegment op, long token) {
         try {
             return (int) CHAN_RECV_START.invokeExact(chan, op, token);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_claim_start(weft_chan_t chan, struct weft_op *op, uint64_t token)} */
+    public static int chanClaimStart(long chan, MemorySegment op, long token) {
+        try {
+            return (int) CHAN_CLAIM_START.invokeExact(chan, op, token);
+        } catch (Throwable thrown) {
+            throw Downcalls.unchecked(thrown);
+        }
+    }
+
+    /** {@code int weft_chan_take_start(weft_chan_t chan, struct weft_op *op, uint64_t token)} */
+    public static int chanTakeStart(long chan, MemorySegment op, long token) {
+        try {
+            return (int) CHAN_TAKE_START.invokeExact(chan, op, token);
         } catch (Throwable thrown) {
             throw Downcalls.unchecked(thrown);
         }
