@@ -9,6 +9,7 @@
  *     chan   a queue of 64-bit words between threads      weft/chan.h
  *     cgrp   a group of channels that are waited on       weft/cgrp.h
  *     op     a channel operation that is under way        weft/op.h
+ *     select one of several sends and receives            weft/select.h
  *     timer  a channel that receives the time             weft/timer.h
  *
  * Rules that hold everywhere, unless a function says otherwise:
@@ -36,6 +37,7 @@
 #include "weft/ring.h"
 #include "weft/cgrp.h"
 #include "weft/op.h"
+#include "weft/select.h"
 #include "weft/timer.h"
 
 #endif

@@ -242,6 +242,7 @@ static const struct row rows[] = {
     {"weft_cgrp_wait_until", "ETIMEDOUT", "cgrp_test.c", "a_wait_times_out_after_its_deadline"},
     {"weft_cgrp_try_wait", "EAGAIN", "cgrp_test.c", "an_empty_group_has_no_event"},
 
+
     /* op.h */
     {"weft_chan_send_start", OK, "op_test.c", "what_can_be_done_at_once_is_done_by_the_start"},
     {"weft_chan_send_start", "EINPROGRESS", "op_test.c", "a_started_send_is_under_way_until_it_is_taken"},
@@ -264,6 +265,24 @@ static const struct row rows[] = {
     {"weft_op_completed", "ETIMEDOUT", "op_test.c", "completed_refuses_no_room_and_times_out"},
     {"weft_op_completed", "EINVAL", "op_test.c", "completed_refuses_no_room_and_times_out"},
     {"weft_op_completed", "EBUSY", "op_test.c", "a_second_thread_that_takes_tokens_gets_ebusy"},
+
+    /* select.h */
+    {"weft_select", OK, "select_test.c", "one_ready_case_among_others_fires_and_the_others_do_not"},
+    {"weft_select", "EINVAL", "select_test.c", "select_refuses_what_is_no_select"},
+    {"weft_select", "EBADF", "select_test.c", "a_bad_channel_is_told_of_its_case"},
+    {"weft_select", "EUSERS", "select_test.c", "a_single_end_of_somebody_else_is_refused"},
+    {"weft_select", "EPIPE", "select_test.c", "the_case_of_a_closed_channel_fires_with_epipe"},
+    {"weft_select", "ETIMEDOUT", "select_test.c", "a_deadline_ends_a_select_after_it_has_passed_and_leaves_nothing"},
+    {"weft_select", "EINTR", "select_test.c", "an_interrupt_ends_a_select_and_nothing_was_done"},
+    {"weft_select", "ENOMEM", "select_test.c", "a_large_select_without_memory_is_enomem_and_a_small_one_needs_none"},
+    {"weft_try_select", OK, "select_test.c", "with_one_channel_ready_at_every_moment_the_try_form_fires"},
+    {"weft_try_select", "EAGAIN", "select_test.c", "a_select_does_not_meet_itself"},
+    {"weft_select_as", OK, "select_test.c", "the_form_for_bindings_does_what_the_plain_one_does"},
+    {"weft_select_start", OK, "select_test.c", "a_started_select_is_under_way_until_a_case_completes"},
+    {"weft_select_start", "EINPROGRESS", "select_test.c", "a_started_select_is_under_way_until_a_case_completes"},
+    {"weft_select_start", "EINVAL", "select_test.c", "select_refuses_what_is_no_select"},
+    {"weft_select_finish", OK, "select_test.c", "a_started_select_is_under_way_until_a_case_completes"},
+    {"weft_select_finish", "EINPROGRESS", "select_test.c", "a_started_select_is_under_way_until_a_case_completes"},
 
     /* timer.h */
     {"weft_timer_after", OK, "timer_chan_test.c", "a_moment_is_received_once_and_then_the_channel_is_closed"},
@@ -290,7 +309,7 @@ static const struct row rows[] = {
 };
 enum { row_count = sizeof rows / sizeof rows[0] };
 
-static const char *const headers[] = {"error.h", "abi.h", "kthd.h", "lwt.h", "chan.h", "ring.h", "cgrp.h", "op.h", "timer.h", NULL};
+static const char *const headers[] = {"error.h", "abi.h", "kthd.h", "lwt.h", "chan.h", "ring.h", "cgrp.h", "op.h", "select.h", "timer.h", NULL};
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 

@@ -17,7 +17,10 @@
  *       are not published yet.
  *   C4  A ready channel in a group is announced, or its announcement is being looked at (cgrp.c), or as in C1.
  *   C5  A bit of `attention` is set before the op it stands for is queued, and the ring was looked at after
- *       that and a fence (chan_fence()).
+ *       that and a fence (chan_fence()). Others that queue up while the bit is set rely on that fence and look; a select,
+ *       which queues in several channels before one fence for all of them, owes it to them too (select.c).
+ *   C6  A queued op whose select is over counts as none, above and everywhere: op_hold_first() takes such out. And one
+ *       select may wait at both ends of a rendezvous: C2 is about others.
  *
  * Locks, outermost first: channel, its group. Ops are completed after both are left.
  */
@@ -34,41 +37,45 @@
 
 static ALWAYS_INLINE struct op *first_op(struct list *queue) { return op_of_link(queue->next); }
 
-static ALWAYS_INLINE struct op *take_op(struct list *queue, struct op_list *wake)
+void chan_fail_all(struct list *queue, struct op_list *wake)
 {
-    struct op *op = first_op(queue);
-    list_remove(&op->link);
-    op->result = 0;
-    op_list_add(wake, op);
-    return op;
-}
-
-static void fail_all(struct list *queue, struct op_list *wake)
-{
-    while (!list_empty(queue))
-        take_op(queue, wake)->result = -EPIPE;
+    struct op *op;
+    while ((op = op_hold_first(queue)))
+        op_take(op, -EPIPE, wake);
 }
 
 /* Gives the first receiver a message, or the first sender a place. */
-static bool serve_receiver(struct weft_chan *chan, bool owned)
+static bool serve_receiver(struct weft_chan *chan, bool owned, struct op_list *wake)
 {
     uint64_t got;
+    struct op *op = op_hold_first(&chan->receivers);
+    if (!op)
+        return false;
     bool done = chan->in_place ? ring_claim_receive(chan->ring, chan->closed_at, &got)
                                : ring_pop(chan->ring, owned, chan->closed_at, &got);
-    if (done)
-        *first_op(&chan->receivers)->out = got;
-    return done;
+    if (!done) {
+        op_let_go(op);
+        return false;
+    }
+    *op->out = got;
+    op_take(op, 0, wake);
+    return true;
 }
 
-static bool serve_sender(struct weft_chan *chan, bool owned)
+static bool serve_sender(struct weft_chan *chan, bool owned, struct op_list *wake)
 {
-    struct op *op = first_op(&chan->senders);
-    uint64_t place;
-    if (!chan->in_place)
-        return ring_push(chan->ring, owned, op->value);
-    if (!ring_claim_send(chan->ring, &place))
+    uint64_t place = 0;
+    struct op *op = op_hold_first(&chan->senders);
+    if (!op)
         return false;
-    *op->out = place;
+    bool done = chan->in_place ? ring_claim_send(chan->ring, &place) : ring_push(chan->ring, owned, op->value);
+    if (!done) {
+        op_let_go(op);
+        return false;
+    }
+    if (chan->in_place)
+        *op->out = place;
+    op_take(op, 0, wake);
     return true;
 }
 
@@ -76,19 +83,15 @@ void chan_serve(struct weft_chan *chan, bool owned, struct op_list *wake)
 {
     for (bool moved = true; moved;) {
         moved = false;
-        while (!list_empty(&chan->receivers) && serve_receiver(chan, owned)) {
-            take_op(&chan->receivers, wake);
+        while (serve_receiver(chan, owned, wake))
             moved = true;
-        }
-        while (!chan->closed && !list_empty(&chan->senders) && serve_sender(chan, owned)) {
-            take_op(&chan->senders, wake);
+        while (!chan->closed && serve_sender(chan, owned, wake))
             moved = true;
-        }
     }
     if (unlikely(chan->closed)) {
-        fail_all(&chan->senders, wake);
+        chan_fail_all(&chan->senders, wake);
         if (load_relaxed(&chan->ring->head) >= chan->closed_at)
-            fail_all(&chan->receivers, wake);
+            chan_fail_all(&chan->receivers, wake);
     }
     chan_settle(chan);
 }
@@ -101,15 +104,14 @@ void chan_announce(struct weft_chan *chan, struct weft_kthd *here, struct op_lis
 
 static int rendezvous_now(struct weft_chan *chan, const struct wish *wish, struct op_list *wake)
 {
-    if (wish->send) {
-        if (list_empty(&chan->receivers))
-            return chan->closed ? -EPIPE : -EAGAIN;
-        *take_op(&chan->receivers, wake)->out = wish->value;
-        return 0;
-    }
-    if (list_empty(&chan->senders))
+    struct op *op = op_hold_first(wish->send ? &chan->receivers : &chan->senders);
+    if (!op)
         return chan->closed ? -EPIPE : -EAGAIN;
-    *wish->out = take_op(&chan->senders, wake)->value;
+    if (wish->send)
+        *op->out = wish->value;
+    else
+        *wish->out = op->value;
+    op_take(op, 0, wake);
     return 0;
 }
 

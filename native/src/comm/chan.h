@@ -110,6 +110,8 @@ static inline bool chan_is_ready(const struct weft_chan *chan)
 /* What chan.c does for the other files; all inside. Gives waiting receivers what is in the ring, and waiting senders what is
  * free in it; for channels with a ring. */
 void chan_serve(struct weft_chan *chan, bool owned, struct op_list *wake);
+/* Ends the waits of all ops in a queue with -EPIPE. */
+void chan_fail_all(struct list *queue, struct op_list *wake);
 /* What an operation wants. */
 struct wish {
     bool send;

@@ -88,16 +88,6 @@ int weft_chan_create(weft_chan_t *out, uint32_t capacity)
 
 /* --- closing --- */
 
-static void fail_all(struct list *queue, struct op_list *wake)
-{
-    while (!list_empty(queue)) {
-        struct op *op = op_of_link(queue->next);
-        list_remove(&op->link);
-        op->result = -EPIPE;
-        op_list_add(wake, op);
-    }
-}
-
 static void close_inside(struct weft_chan *chan, bool owned, struct weft_kthd *here, struct op_list *wake)
 {
     if (chan->closed)
@@ -109,8 +99,8 @@ static void close_inside(struct weft_chan *chan, bool owned, struct weft_kthd *h
         chan->closed_at = load_acquire(&chan->ring->tail);
         chan_serve(chan, owned, wake);
     } else {
-        fail_all(&chan->senders, wake);
-        fail_all(&chan->receivers, wake);
+        chan_fail_all(&chan->senders, wake);
+        chan_fail_all(&chan->receivers, wake);
     }
     chan_announce(chan, here, wake);
 }

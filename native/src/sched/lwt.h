@@ -22,7 +22,7 @@
 struct weft_kthd;
 
 /* What a blocked lwt waits for. */
-enum wait_for { WAIT_NONE, WAIT_SEND, WAIT_RECEIVE, WAIT_GROUP, WAIT_JOIN, WAIT_PARK };
+enum wait_for { WAIT_NONE, WAIT_SEND, WAIT_RECEIVE, WAIT_GROUP, WAIT_SELECT, WAIT_JOIN, WAIT_PARK };
 
 enum lwt_permit { PERMIT_NONE, PERMIT_GIVEN, PERMIT_AWAITED };
 

@@ -71,13 +71,80 @@ int op_wait_as_thread(struct op *op, int64_t deadline_ns)
 {
     while (load_acquire(&op->state) != OP_DONE) {
         int r = sys_futex_wait(&op->state, OP_QUEUED, deadline_ns);
-        if (r == -ETIMEDOUT && op->withdraw(op, NULL))
-            return -ETIMEDOUT;
-        if (r == -ETIMEDOUT)
+        if (r == -ETIMEDOUT && op->withdraw(op, NULL)) {
+            op->result = -ETIMEDOUT;
+            store_release(&op->state, OP_DONE); /* as after weft_op_cancel() */
+        } else if (r == -ETIMEDOUT) {
             deadline_ns = WEFT_FOREVER; /* it has been taken: its completion is on the way */
+        }
     }
     return op->result;
 }
+
+/* --- selects --- */
+
+static bool withdraw_select(struct op *op, struct weft_kthd *here)
+{
+    (void)here;
+    return op_select_withdraw(container_of(op, struct op_select, op));
+}
+
+static bool withdraw_select_of_lwt(struct weft_lwt *self) { return op_select_withdraw(self->op.object); }
+
+void op_select_open(struct op_select *select, struct weft_lwt *lwt, uint64_t token)
+{
+    select->op.withdraw = withdraw_select;
+    select->op.lwt = lwt;
+    select->op.token = token;
+    store_relaxed(&select->op.state, OP_QUEUED);
+    store_relaxed(&select->state, SELECT_OPEN); /* relaxed, all of it: others find it by its cases, once they are queued */
+}
+
+bool op_select_hold(struct op_select *select)
+{
+    for (int turns = 1;; turns++) {
+        uint32_t open = SELECT_OPEN;
+        /* acquire: from who let it go, or, if that fails, from who ended it; release: what the waiter did before it
+         * withdrew is done before a matcher finds it so */
+        if (likely(cas_acq_rel(&select->state, &open, SELECT_HELD)))
+            return true;
+        if (open == SELECT_OVER)
+            return false;
+        if (turns % 128 == 0)
+            sys_yield();
+        cpu_relax();
+    }
+}
+
+struct op *op_hold_first_slow(struct list *queue)
+{
+    while (!list_empty(queue)) {
+        struct op *op = op_of_link(queue->next);
+        if (!op_is_case(op) || op_select_hold(op->select))
+            return op;
+        list_remove(&op->link);
+    }
+    return NULL;
+}
+
+struct op *op_select_end(struct op *held)
+{
+    struct op_select *select = held->select;
+    select->op.result = (int)held->mark;
+    store_release(&select->state, SELECT_OVER); /* it does not go away before its op, still to be completed, is */
+    return &select->op;
+}
+
+int CROSSES_SWITCH op_select_wait(struct op_select *select, int64_t deadline_ns)
+{
+    struct weft_lwt *self = select->op.lwt;
+    if (!self)
+        return op_wait_as_thread(&select->op, deadline_ns);
+    self->op.object = select;
+    return lwt_wait_until(self, WAIT_SELECT, withdraw_select_of_lwt, deadline_ns);
+}
+
+/* --- ops without lwt --- */
 
 int weft_op_poll(struct weft_op *shell)
 {

@@ -7,8 +7,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Where an object is while it travels over a channel: C moves words, so the object waits in a slot here and the word is
- * the slot's number.
+ * Where an object is while it travels over a channel that no ends are declared of: C moves words, so the object waits
+ * in a slot here and the word is the slot's number.
  *
  * <pre>
  *   sender                               receiver

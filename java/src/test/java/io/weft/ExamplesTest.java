@@ -69,7 +69,7 @@ class ExamplesTest {
         String name = "Example" + number;
         return Files.writeString(
                 folder.resolve(name + ".java"),
-                "import io.weft.*;\nclass " + name + " {\n    void run() throws Exception {\n" + example + "\n    }\n"
+                "import io.weft.*;\nimport java.time.Duration;\nclass " + name + " {\n    void run() throws Exception {\n" + example + "\n    }\n"
                         + "}\n");
     }
 }
