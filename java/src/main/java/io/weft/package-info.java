@@ -6,8 +6,10 @@
  * <pre>
  *   {@link io.weft.Kthd}                      runs lwts, one after the other
  *   {@link io.weft.Lwt}                       a lightweight thread: a body in Java, an adopted thread, a C function
- *   {@link io.weft.Chan} {@link io.weft.LongChan}             a queue of objects, of longs
+ *   {@link io.weft.Chan} {@link io.weft.LongChan} {@link io.weft.RecordChan}  a queue of objects, of longs, of records
  *   {@link io.weft.Cgrp}                      channels that are waited on together
+ *   {@link io.weft.Select}                    one of several sends and receives
+ *   {@link io.weft.Timers}                    channels that receive the time
  * </pre>
  *
  * <p>Every method may be called from any thread, and where it waits it does so in that thread's way: an lwt switches to
