@@ -125,7 +125,7 @@ static ALWAYS_INLINE int fired(struct call *call, uint32_t i, int result)
     return (int)i;
 }
 
-static COLD int fault(struct call *call, uint32_t at, int error)
+static COLD int blame(struct call *call, uint32_t at, int error)
 {
     for (uint32_t i = 0; i < call->count; i++)
         call->cases[i].result = i == at ? error : 0;
@@ -167,7 +167,7 @@ static ALWAYS_INLINE int try_owned(struct weft_case *c, struct weft_chan *chan)
 /* Index, or error, of a case that was tried and not told to wait. */
 static ALWAYS_INLINE int conclude(struct call *call, uint32_t i, int r)
 {
-    return likely(!r || r == -EPIPE) ? fired(call, i, r) : fault(call, i, r);
+    return likely(!r || r == -EPIPE) ? fired(call, i, r) : blame(call, i, r);
 }
 
 /* Has a channel been biased to this kthd since it was inside it? (I1) */
@@ -195,7 +195,7 @@ static NOINLINE int try_fully(struct call *call, uint32_t i, struct weft_kthd *h
     struct weft_case *c = &call->cases[i];
     struct weft_chan *chan = chan_enter(c->chan, here, &owned);
     if (!chan)
-        return fault(call, i, -EBADF);
+        return blame(call, i, -EBADF);
     OP_LIST(wake);
     int r = START_OVER;
     *all_owned &= owned;
@@ -219,7 +219,7 @@ static ALWAYS_INLINE int try_each(struct call *call, struct weft_kthd *here)
         struct weft_case *c = &call->cases[i];
         if (unlikely(c->op - WEFT_SELECT_SEND > WEFT_SELECT_RECEIVE - WEFT_SELECT_SEND)) {
             if (c->op)
-                return fault(call, i, -EINVAL);
+                return blame(call, i, -EINVAL);
             continue;
         }
         /* With priority: one that could fire fires, if it is known of this moment that those before it cannot. */
@@ -297,7 +297,7 @@ static int prepare(struct call *call, struct entry *entries)
         entries[i].owned = entries[i].locked = entries[i].enrolled = entries[i].unfenced = false;
         c->private_[BY_ADDRESS] = (uint16_t)i;
         if (c->op && !entries[i].op.object)
-            return fault(call, i, -EBADF);
+            return blame(call, i, -EBADF);
     }
     sort_by_address(call, entries);
     return 0;
@@ -331,7 +331,7 @@ static int hold_all(struct call *call, struct entry *entries, struct weft_kthd *
             e->owned = before->owned;
         } else {
             if (!chan_enter(c->chan, here, &e->owned))
-                return fault(call, (uint32_t)(e - entries), -EBADF);
+                return blame(call, (uint32_t)(e - entries), -EBADF);
             e->locked = !e->owned;
             if (e->owned)
                 chan_leave(chan, here, true);
@@ -445,7 +445,7 @@ static int enrol(struct call *call, struct entry *e, uint32_t i, struct op_selec
     struct weft_case *c = &call->cases[i];
     struct weft_chan *chan = chan_enter(c->chan, here, &owned);
     if (!chan)
-        return fault(call, i, -EBADF);
+        return blame(call, i, -EBADF);
     OP_LIST(wake);
     int r = is_ready(chan, is_send(c), owned, select) ? START_OVER : 0;
     if (!r) {
